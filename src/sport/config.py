@@ -152,9 +152,10 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    for override in overrides:
+    changes = list(overrides)
+    for override in changes:
         _apply(data, override)
-    return parse(data, str(path))
+    return parse(data, " ".join([str(path), *(f"--set {change}" for change in changes)]))
 
 
 def parse(data: Mapping[str, Any], source: str) -> Config:
@@ -172,7 +173,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
-        value = text
+        value = text.strip()
+    if not isinstance(value, bool | int | float | str | list | dict):
+        value = text.strip()  # a date to TOML, a word to us
     *path, last = key.strip().split(".")
     for part in path:
         data = data.setdefault(part, {})

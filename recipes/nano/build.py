@@ -1,0 +1,83 @@
+"""Make the nano controller: `python recipes/nano/build.py` (see README.md beside this file).
+
+Data are cached in ``.cache/nano``; training is saved every five minutes there and goes on after a stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import data  # noqa: E402
+import model as nano  # noqa: E402
+import torch  # noqa: E402
+import train  # noqa: E402
+
+from sport.blobs import Blobs  # noqa: E402
+from sport.dialect import Dialect  # noqa: E402
+from sport.render import Renderer  # noqa: E402
+from sport.types import Trajectory  # noqa: E402
+
+
+def arguments() -> argparse.Namespace:
+    """Options, with the values that made the weights in the package as defaults."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, default=HERE.parents[1] / "src" / "sport" / "nano", help="checkpoint directory")
+    parser.add_argument("--cache", type=Path, default=HERE.parents[1] / ".cache" / "nano", help="data and training state")
+    parser.add_argument("--pieces", type=int, default=400, help="pictures or documents per family")
+    parser.add_argument("--each", type=int, default=8, help="questions asked of each")
+    parser.add_argument("--steps", type=int, default=2500, help="batches of 16 trajectories")
+    parser.add_argument("--vocabulary", type=int, default=700, help="tokens")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def texts(trajectories: list[Trajectory], dialect: Dialect) -> list[str]:
+    """Everything that the controller reads and writes, for the tokenizer."""
+    return [message.text for t in trajectories for message in dialect.history(t.task, t.steps)]
+
+
+def main() -> None:
+    """Data, tokenizer, training, checkpoint, provenance."""
+    options = arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    path = asyncio.run(data.build(options.cache, options.pieces, options.each, options.seed))
+    trajectories = [Trajectory.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    dialect = Dialect("nano-1", ())
+    tokenizer = nano.train_tokenizer(texts(trajectories, dialect), options.vocabulary)
+    network = nano.build(tokenizer, options.seed)
+    nano.save(network, tokenizer, options.cache / "start", half=False)
+    renderer = _renderer(options.cache / "start", options.cache / "files")
+    examples = [train.example(t, dialect, renderer) for t in trajectories]
+    size = sum(p.numel() for p in network.parameters())
+    logging.info("%d trajectories, longest %d tokens, %d parameters", len(examples), max(len(e.ids) for e in examples), size)
+    settings = train.Settings(steps=options.steps, seed=options.seed)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    state = options.cache / f"state-{digest[:8]}-{options.steps}-{options.seed}-{options.vocabulary}.pt"
+    train.train(network, examples, renderer, settings, state)
+    nano.save(network, tokenizer, options.out, half=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+    made = {"commit": commit, "seed": options.seed, "data": digest, "steps": options.steps, "parameters": size, "dialect": "nano-1"}
+    (options.out / "made.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+def _renderer(checkpoint: Path, files: Path) -> Renderer:
+    from transformers import AutoImageProcessor, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    return Renderer(tokenizer, AutoImageProcessor.from_pretrained(checkpoint), Blobs(files).read)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Greedy evaluation of a list of tasks: no sampling, no critic; resumable, and scored once everything has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from sport.agent.code import CodeAgent
+from sport.agent.fleet import Trajectories, run_tasks
+from sport.events import Progress
+from sport.llm.base import LLM
+from sport.stats import wilson
+from sport.types import Key, Metric, Task, Trajectory
+
+Scorer = Callable[[Trajectory, Key], dict[str, float]]
+
+
+class EvalStore(Trajectories, Protocol):
+    """What evaluation needs of the store."""
+
+    def trajectories(self, purpose: str, iteration: int | None = None) -> Iterator[Trajectory]:
+        """In the order of their tasks."""
+        ...
+
+    def key(self, task_id: str) -> Key | None:
+        """The key of a task."""
+        ...
+
+    def add_scores(self, trajectory_id: str, scores: Mapping[str, float | bool | None]) -> None:
+        """Figures of one trajectory."""
+        ...
+
+
+async def evaluate(
+    store: EvalStore,
+    tasks: Sequence[Task],
+    agent: CodeAgent,
+    llm: LLM,
+    scorer: Scorer,
+    *,
+    iteration: int,
+    in_flight: int,
+    progress: Progress,
+) -> dict[str, Metric]:
+    """Run every task that has not ended, score all of them, and return the figures of :func:`metrics`.
+
+    A trajectory that failed, or ended without an answer, is wrong and stays in the denominator.
+    """
+    await run_tasks(
+        tasks,
+        agent,
+        store,
+        llm,
+        purpose="eval",
+        iteration=iteration,
+        in_flight=in_flight,
+        progress=progress,
+        stage="eval",
+    )
+    scores: list[dict[str, float]] = []
+    for trajectory in store.trajectories("eval", iteration):
+        key = store.key(trajectory.task.id)
+        if key is not None:
+            scores.append(scorer(trajectory, key))
+            store.add_scores(trajectory.id, scores[-1])
+    return metrics(scores)
+
+
+def metrics(scores: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
+    """Shares over tasks (AnsAcc, ToolAcc) and over steps (CodeExec), each with its 95 % interval and denominator."""
+    steps = int(sum(s["steps"] for s in scores))
+    return {
+        "AnsAcc": wilson(sum(s["right"] for s in scores), len(scores)),
+        "ToolAcc": wilson(sum(s["tools"] for s in scores), len(scores)),
+        "CodeExec": wilson(sum(s["ran"] for s in scores), steps),
+    }

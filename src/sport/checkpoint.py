@@ -1,0 +1,360 @@
+"""The one place that loads a model directory: weights, tokenizer, image processor, LoRA adapter.
+
+A directory is a checkpoint as ``save_pretrained`` writes one. Nothing is fetched from anywhere, no code that lies in a
+directory runs, and pickled weights are refused. Whatever does not fit is a :class:`CheckpointError`: transformers and
+PEFT merely warn when a weight is missing, and then go on with a random one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sport.errors import CheckpointError, ConfigError
+
+Detach = Callable[[], None]
+"""Takes an adapter off again; the model is then exactly what it was."""
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+VISION_TYPES = ("qwen2_vl",)
+_WORDS = ("tokenizer.json", "vocab.json", "tokenizer.model")
+_PICTURES = ("preprocessor_config.json", "processor_config.json")
+
+
+@dataclass
+class Checkpoint:
+    """A loaded model directory.
+
+    ``model`` is a transformers model in evaluation mode, ``tokenizer`` one with its chat template, ``image_processor``
+    is None for a model that cannot see.
+    """
+
+    path: Path
+    model: Any
+    tokenizer: Any
+    image_processor: Any | None
+
+
+# --------------------------------------------------------------------------------------------- directories
+
+
+def check(path: Path) -> dict[str, Any]:
+    """Look at a directory without loading weights; returns its ``config.json``.
+
+    Raises:
+        CheckpointError: no such directory, no or a broken ``config.json``, a kind of model that is not supported, no
+            tokenizer, no image processor where one is needed, no weights or broken ones.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such directory; give one that holds config.json, weights and a tokenizer")
+    config = _json(path / "config.json")
+    kind = config.get("model_type")
+    if kind not in VISION_TYPES and ("vision_config" in config or kind not in _causal_types()):
+        raise CheckpointError(
+            f"{path}: model_type {kind!r} is not supported; expected {' or '.join(VISION_TYPES)}, or a text-only causal model"
+        )
+    if not any((path / name).is_file() for name in _WORDS):
+        raise CheckpointError(f"{path}: no tokenizer; expected tokenizer.json; save the tokenizer into this directory")
+    if kind in VISION_TYPES and not any((path / name).is_file() for name in _PICTURES):
+        raise CheckpointError(f"{path}: no image processor; expected {_PICTURES[0]}; copy it from the original model")
+    for file in _weight_files(path):
+        _check_header(file)
+    with quiet(), _explained(path, "config.json does not describe a model; copy it again"):
+        _auto_config().from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    return config
+
+
+def load(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Checkpoint:
+    """Load everything. Weights may be stored in any precision; they come in ``dtype``.
+
+    Raises:
+        CheckpointError: see :func:`check`; also weights that are missing, left over or of another shape, and a
+            tokenizer that is larger than the model's vocabulary.
+        ConfigError: a device or dtype that does not exist here.
+    """
+    config = check(path)
+    if dtype not in DTYPES:
+        raise ConfigError(f"controller.dtype: unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
+    tokenizer, image_processor = load_words(path, config)
+    model = _load_model(path, config, dtype)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise CheckpointError(
+            f"{path}: the tokenizer has {len(tokenizer)} tokens, the model only {rows}; they do not belong together"
+        )
+    return Checkpoint(path, _place(model, device), tokenizer, image_processor)
+
+
+def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, Any | None]:
+    """Tokenizer and image processor (None for a text-only model) without the weights: what a Renderer needs.
+
+    Raises:
+        CheckpointError: see :func:`check`; also a broken tokenizer, or an image processor that cuts other patches than
+            the model was built for.
+    """
+    from transformers import AutoImageProcessor, AutoTokenizer
+
+    config = check(path) if config is None else config
+    with quiet(), _explained(path, "the tokenizer cannot be read; save it again"):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        except Exception as error:  # the tokenizers library raises bare Exception for a broken file
+            raise ValueError(str(error)) from error
+    if config["model_type"] not in VISION_TYPES:
+        return tokenizer, None
+    with quiet(), _explained(path, "the image processor cannot be read; copy it from the original model"):
+        # Not AutoProcessor: it wants a video processor too, and that needs torchvision.
+        family: Any = AutoImageProcessor
+        processor = family.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    _check_patches(path, config, processor)
+    return tokenizer, processor
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{file.parent}: no {file.name}; this is not the directory that save_pretrained wrote"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: not readable as JSON ({error}); copy it again") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{file}: expected a JSON object; copy it again")
+    return data
+
+
+def _auto_config() -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig
+
+
+def _causal_types() -> set[str]:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def _weight_files(path: Path) -> list[Path]:
+    index = path / "model.safetensors.index.json"
+    if not index.is_file():
+        return [path / "model.safetensors"]
+    shards = _json(index).get("weight_map", {})
+    return sorted({path / str(name) for name in shards.values()})
+
+
+def _check_header(file: Path) -> None:
+    """A truncated file, or one whose header was damaged, shows here: the header states the file's length."""
+    from safetensors import SafetensorError, safe_open
+
+    if not file.is_file():
+        raise CheckpointError(f"{file.parent}: no weights; expected {file.name} (pickled .bin weights are not loaded)")
+    try:
+        with safe_open(file, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: corrupt or truncated ({error}); copy or download it again") from error
+
+
+def _check_patches(path: Path, config: dict[str, Any], processor: Any) -> None:
+    vision = _auto_config().for_model(**config).vision_config
+    for here, there in (("patch_size", "patch_size"), ("merge_size", "spatial_merge_size")):
+        got, wanted = getattr(processor, here), getattr(vision, there)
+        if got != wanted:
+            raise CheckpointError(
+                f"{path}: the image processor has {here} {got}, the model was built for {wanted}; copy {_PICTURES[0]} from the original model"
+            )
+
+
+# ------------------------------------------------------------------------------------------------- weights
+
+
+def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, Qwen2VLForConditionalGeneration
+
+    family: Any = Qwen2VLForConditionalGeneration if config["model_type"] in VISION_TYPES else AutoModelForCausalLM
+    with quiet(), _explained(path, "the weights do not fit config.json; copy both from one place"):
+        model, report = family.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below by name, like the missing ones
+        )
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[what]:
+            raise CheckpointError(
+                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {_some(report[what])}; copy both from one place"
+            )
+    return model.eval()
+
+
+def _place(model: Any, device: str) -> Any:
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts, an unknown name is a RuntimeError
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"controller.device: cannot use {device!r} ({reason}); expected cpu, or cuda on a machine that has it"
+        ) from error
+
+
+def _some(keys: Any, most: int = 3) -> str:
+    names = sorted(str(key[0]) if isinstance(key, tuple) else str(key) for key in keys)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+# ------------------------------------------------------------------------------------------------ adapters
+
+
+def attach(model: Any, adapter: Path) -> Detach:
+    """Put a LoRA adapter beside the weights of ``model``, in place; call what comes back to take it off.
+
+    Raises:
+        CheckpointError: no PEFT LoRA directory, a broken one, one made for another model, or any tensor of it, or of
+            the layers it asks for, that has no counterpart.
+    """
+    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    wrapped = _attach(model, adapter)
+
+    def detach() -> None:
+        _forget(wrapped, model, flags)
+
+    return detach
+
+
+def merge(model: Any, adapter: Path) -> Detach:
+    """Like :func:`attach`, but added into the weights, so that the model is as fast as before.
+
+    The weights it touches are kept and put back: subtracting would leave rounding errors. In 16-bit precision a merged
+    model rounds away small changes; attach there.
+    """
+    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    wrapped = _attach(model, adapter)
+    kept = {
+        name.removesuffix(".base_layer.weight") + ".weight": weight.detach().clone()
+        for name, weight in model.named_parameters()
+        if name.endswith(".base_layer.weight")
+    }
+    wrapped.merge_and_unload()
+    _forget(wrapped, model, flags)
+
+    def detach() -> None:
+        weights = dict(model.named_parameters())
+        for name, weight in kept.items():
+            weights[name].data.copy_(weight)
+
+    return detach
+
+
+def _attach(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    tensors = _adapter_tensors(adapter)
+    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    with quiet(), _explained(adapter, "the adapter does not fit this model; tune one for it"):
+        try:
+            wrapped: Any = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+        except (RuntimeError, ValueError, KeyError, TypeError):
+            _strip(model, flags)
+            raise
+    try:
+        _prove(adapter, wrapped, tensors)
+    except CheckpointError:
+        _forget(wrapped, model, flags)
+        raise
+    return wrapped
+
+
+def _adapter_tensors(adapter: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    if not adapter.is_dir():
+        raise CheckpointError(f"{adapter}: no such directory; expected a PEFT adapter (adapter_config.json)")
+    settings = _json(adapter / "adapter_config.json")
+    if settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
+        raise CheckpointError(
+            f"{adapter}: expected a LoRA adapter without biases, got peft_type {settings.get('peft_type')!r}"
+        )
+    file = adapter / "adapter_model.safetensors"
+    _check_header(file)
+    return dict(load_file(file))
+
+
+def _prove(adapter: Path, wrapped: Any, tensors: dict[str, Any]) -> None:
+    """Every tensor of the file is in the model, and the model has no LoRA tensor that the file lacks."""
+    import torch
+    from peft import get_peft_model_state_dict
+
+    placed = get_peft_model_state_dict(wrapped)
+    astray = (set(tensors) ^ set(placed)) | {
+        name for name in set(tensors) & set(placed) if not torch.equal(tensors[name].to(placed[name]), placed[name])
+    }
+    if astray:
+        raise CheckpointError(
+            f"{adapter}: {len(astray)} adapter tensors have no place in this model or are missing: {_some(astray)}"
+        )
+
+
+def _forget(wrapped: Any, model: Any, flags: dict[str, bool]) -> None:
+    """Unwrap, and take away the marks that PEFT leaves on a model and warns about the next time."""
+    wrapped.unload()
+    _strip(model, flags)
+
+
+def _strip(model: Any, flags: dict[str, bool]) -> None:
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            model.set_submodule(name, module.get_base_layer())
+    if "peft_config" in vars(model):
+        del model.peft_config
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(flags[name])
+
+
+# ------------------------------------------------------------------------------------------------- silence
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' and PEFT's advice and progress bars off the terminal. Errors still raise."""
+    import transformers
+
+    chatter: Any = transformers.utils.logging
+    level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity(logging.CRITICAL)
+    chatter.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatter.set_verbosity(level)
+        if bars:
+            chatter.enable_progress_bar()
+
+
+@contextmanager
+def _explained(path: Path, advice: str) -> Iterator[None]:
+    """Turn what the libraries raise for a bad directory into one clear line."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    raised = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+    try:
+        yield
+    except (*raised, SafetensorError, StrictDataclassError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise CheckpointError(f"{path}: {advice} ({' '.join(lines[:2]) or type(error).__name__})") from error

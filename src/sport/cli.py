@@ -1,0 +1,354 @@
+"""The door: parses, builds, calls. What a command does is done by ``sport.loop`` and ``sport.wire``.
+
+Results go to standard output, progress and messages to standard error. Exit codes: 0 done; 1 ``doctor`` found
+something needed missing, or a crash (with its traceback); 2 something the user can mend, one message and no traceback;
+130 stopped by Ctrl-C or SIGTERM. Heavy imports happen inside commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sport.errors import InputError, RunError, UserError
+from sport.progress import Watcher, span, watcher
+
+if TYPE_CHECKING:
+    from sport.config import Config
+    from sport.store import Store
+    from sport.types import Metric
+
+STOPPED = 130
+
+app = typer.Typer(
+    name="sport",
+    help="A multimodal, tool-using agent that teaches itself by step-wise preference tuning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="the directory of a run, for example runs/demo-...")]
+Iteration = Annotated[int | None, typer.Option("--iteration", "-i", min=0, help="default: the one that is due")]
+Work = Callable[[Any], Awaitable[None]]
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM, after everything was put away."""
+
+
+# ------------------------------------------------------------------------------------------- whole runs
+
+
+@app.callback(invoke_without_command=True)
+def options(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Options before the command."""
+    if version:
+        from sport import __version__
+
+        _out().print(f"sport {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="a TOML file, e.g. configs/demo.toml")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Change one setting.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Directory of this run.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Go on with a run.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what a run would cost; do nothing.")] = False,
+) -> None:
+    """Teach the controller: synthesise, explore, pair, tune and evaluate, as often as CONFIG says."""
+    if resume is not None:
+        if config is not None or overrides or out is not None:
+            raise InputError("--resume takes its configuration from the run: give no CONFIG, --set or --out with it")
+        if dry_run:
+            return _estimate(_saved(resume))
+        return _whole(resume, None)
+    if config is None:
+        raise InputError("say what to run: sport run configs/demo.toml, or sport run --resume DIR")
+    from sport.config import load
+
+    settings = load(config, overrides or ())
+    if dry_run:
+        return _estimate(settings)
+    from sport import wire
+
+    wire.check(settings)  # before anything is made on disk
+    return _whole(out or _fresh(settings.name), settings)
+
+
+def _whole(folder: Path, settings: Config | None) -> None:
+    """A run from its first to its last stage, then what came of it. ``settings`` is None to resume."""
+    from sport import loop
+
+    async def work(kit: Any) -> None:
+        await loop.run(kit)
+
+    began = time.monotonic()
+    with _opened(folder, settings) as store:
+        _drive(store, work)
+        page = _report(store, folder / "report.html")
+        _show(store)
+        _out().print(f"report: {page}\nrun: {folder}\ntime: {span(time.monotonic() - began)}", **_PLAIN)
+
+
+def _estimate(settings: Config) -> None:
+    from sport import wire
+    from sport.estimate import estimate
+
+    wire.check(settings)
+    table = Table("stage", title=f"{settings.name}: expected, nothing was run")
+    for heading in ("calls", "tokens", "time", "disk"):
+        table.add_column(heading, justify="right")
+    rows = estimate(settings)
+    for row in rows:
+        table.add_row(row.stage, f"{row.calls:,}", f"{row.tokens:,}", span(row.seconds), f"{row.disk_mb:,.1f} MB")
+    if rows:
+        totals = (sum(r.calls for r in rows), sum(r.tokens for r in rows), sum(r.disk_mb for r in rows))
+        seconds = sum(r.seconds for r in rows)
+        table.add_section()
+        table.add_row("in all", f"{totals[0]:,}", f"{totals[1]:,}", span(seconds), f"{totals[2]:,.1f} MB")
+    _out().print(table)
+
+
+# ----------------------------------------------------------------------------------------- single stages
+
+
+def _stage(name: str, what: str) -> None:
+    """Add the command that does one stage of a run that exists."""
+
+    def command(folder: Folder, iteration: Iteration = None) -> None:
+        from sport import loop
+
+        async def work(kit: Any) -> None:
+            await loop.stage(kit, name, iteration)
+
+        with _opened(folder, None) as store:
+            _drive(store, work)
+            store.write_summary()
+            _show(store)
+
+    app.command(name, help=what)(command)
+
+
+_stage("synth", "Write, check and keep the tasks of an iteration.")
+_stage("explore", "Sample and judge candidates step by step.")
+_stage("pairs", "Read preference pairs off the explored trajectories.")
+_stage("tune", "Tune the controller on the pairs.")
+_stage("eval", "Evaluate the controller greedily, without a critic.")
+
+
+@app.command()
+def report(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="default: RUN/report.html")] = None,
+) -> None:
+    """Draw the report of a run, also while the run goes on."""
+    from sport.store import Store
+
+    with Store.view(folder) as store:
+        _out().print(f"report: {_report(store, out or folder / 'report.html')}", **_PLAIN)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and lacks, and what to do about it."""
+    from sport.doctor import examine
+
+    marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+    failed = 0
+    for check in examine(Path.cwd()):
+        failed += check.state == "fail"
+        _out().print(f"{marks[check.state]} [bold]{check.name}[/]: {escape(check.found)}", **_WRAP)
+        if check.advice:
+            _out().print(f"     -> {escape(check.advice)}", **_WRAP)
+    _out().print("everything needed is here" if not failed else f"{failed} needed things are missing", **_WRAP)
+    raise typer.Exit(1 if failed else 0)
+
+
+# ----------------------------------------------------------------------------------------------- running
+
+
+def _fresh(name: str) -> Path:
+    """A directory for a new run below ``runs/``: name and local time, numbered if that second is taken."""
+    stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = stem, 1
+    while folder.exists():
+        number += 1
+        folder = stem.with_name(f"{stem.name}-{number}")
+    return folder
+
+
+@contextmanager
+def _opened(folder: Path, settings: Config | None) -> Iterator[Store]:
+    """The run's one writer; whatever ends the block, the message says how to go on."""
+    from sport.store import Store
+
+    if settings is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / "run.db").exists():
+        raise RunError(f"{folder}: not empty, and not a run; name another directory with --out")
+    store = Store.create(folder, settings) if settings is not None else Store.open(folder)
+    onwards = f"go on with: sport run --resume {_quoted(folder)}"
+    try:
+        with store:
+            yield store
+    except Stopped:
+        _err().print(f"stopped; {onwards}", **_PLAIN)
+        raise typer.Exit(STOPPED) from None
+    except Exception as error:
+        if not isinstance(error, typer.Exit) and "--resume" not in str(error):
+            error.add_note(f"the run lies in {folder}; {onwards}")
+        raise
+
+
+def _saved(folder: Path) -> Config:
+    from sport.store import Store
+
+    with Store.view(folder) as store:
+        return store.config
+
+
+def _drive(store: Store, work: Work) -> None:
+    """Build the run's parts, then await ``work`` until it is done or a signal says stop.
+
+    The first Ctrl-C or SIGTERM cancels: sandboxes and workers are put away, what is committed stays. A second one does
+    not wait for that. Raises Stopped.
+    """
+    from sport import wire
+
+    with watcher(_err()) as progress:
+        try:
+            kit = wire.build(store, progress)
+            asyncio.run(_until_stopped(work(kit), progress))
+        except BaseException as error:
+            if not isinstance(error, KeyboardInterrupt) and not progress.stopping:
+                raise
+            if not isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+                _err().print(f"while stopping: {type(error).__name__}: {error}", **_PLAIN)
+            raise Stopped from error
+
+
+async def _until_stopped(work: Awaitable[None], progress: Watcher) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    asked = 0
+
+    def stop(number: int, _: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise KeyboardInterrupt
+        progress.stop()
+        loop.call_soon_threadsafe(task.cancel)
+        os.write(2, b"\nstopping (again to stop at once)\n")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        await work
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ----------------------------------------------------------------------------------------------- showing
+
+_WRAP: dict[str, Any] = {"soft_wrap": True, "highlight": False}
+_PLAIN: dict[str, Any] = {**_WRAP, "markup": False}
+
+
+def _out() -> Console:
+    return Console(file=sys.stdout)
+
+
+def _err() -> Console:
+    return Console(file=sys.stderr)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _report(store: Store, out: Path) -> Path:
+    from sport import report as pages
+
+    return pages.build(store, out)
+
+
+def _show(store: Store) -> None:
+    """Before and after with 95 % intervals, one table a split, and the pairs of every iteration."""
+    measured = list(store.metrics())
+    for split in dict.fromkeys(split for _, split, _ in measured):
+        columns = [(iteration, metrics) for iteration, found, metrics in measured if found == split]
+        _out().print(_table(split, columns))
+    counts = [f"iteration {k}: {len(store.pairs(k))}" for k in range(1, store.config.iterations + 1)]
+    _out().print("pairs: " + ", ".join(counts), **_PLAIN)
+
+
+def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]]) -> Table:
+    """One row a metric, one column an evaluation; the last column is the change in points."""
+    table = Table("metric", title=f"{split} (95 % interval)")
+    for place, (iteration, _) in enumerate(columns):
+        table.add_column("before" if place == 0 else f"after iteration {iteration}", justify="right")
+    changed = len(columns) > 1
+    if changed:
+        table.add_column("change", justify="right")
+    for name in dict.fromkeys(name for _, metrics in columns for name in metrics):
+        found = [metrics.get(name) for _, metrics in columns]
+        change = [_change(found[0], found[-1])] if changed else []
+        table.add_row(name, *(_cell(metric) for metric in found), *change)
+    return table
+
+
+def _cell(metric: Metric | None) -> str:
+    if metric is None:
+        return "-"
+    return f"{metric.value:.1%} [{metric.low:.1%}, {metric.high:.1%}] of {metric.n}".replace("%", " %")
+
+
+def _change(first: Metric | None, last: Metric | None) -> str:
+    return "-" if first is None or last is None else f"{100 * (last.value - first.value):+.1f}"
+
+
+# ------------------------------------------------------------------------------------------------- errors
+
+
+def _mendable(error: BaseException) -> list[UserError]:
+    """The user's errors in ``error``, which task groups may have wrapped; empty if anything else is in it."""
+    if isinstance(error, UserError):
+        return [error]
+    if not isinstance(error, BaseExceptionGroup):
+        return []
+    found = [_mendable(inner) for inner in error.exceptions]
+    return [] if not all(found) else [one for inner in found for one in inner]
+
+
+def main() -> None:
+    """The console script. Returns only through SystemExit."""
+    try:
+        app()
+    except Exception as error:
+        mendable = _mendable(error)
+        if not mendable:
+            raise
+        for message in dict.fromkeys(str(one) for one in mendable):
+            _err().print("[bold red]error:[/]", escape(message), **_WRAP)
+        for note in getattr(error, "__notes__", ()):
+            _err().print(note, **_PLAIN)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

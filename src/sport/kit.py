@@ -1,0 +1,56 @@
+"""What a whole run is handed: the concrete parts, seen through their Protocols. ``wire`` fills it, ``loop`` uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sport.config import Config
+from sport.dialect import Dialect
+from sport.events import Progress
+from sport.llm.base import LLM
+from sport.sandbox.base import Sandbox
+from sport.store import Store
+from sport.synth.base import Checker, Writer
+from sport.types import Json, Pair, Trajectory
+from sport.verify.base import Critic
+
+
+class Tools(Protocol):
+    """The tools' processes."""
+
+    async def start(self) -> None:
+        """Boot the workers."""
+
+    async def stop(self) -> None:
+        """Leave nothing behind."""
+
+
+class Tune(Protocol):
+    """The tuning stage. It blocks for long and is called on a thread of its own."""
+
+    def __call__(
+        self, iteration: int, trajectories: Sequence[Trajectory], pairs: Sequence[Pair], previous: Path | None
+    ) -> tuple[Path | None, dict[str, Json]]:
+        """Tune on ``pairs``, going on from the adapter ``previous``; the new adapter (None: nothing to tune on), and
+        figures worth noting."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Store, engines, tools, sandbox and critic of one run."""
+
+    config: Config
+    store: Store
+    progress: Progress
+    llm: LLM
+    dialect: Dialect
+    tools: Tools
+    sandbox: Sandbox
+    writer: Writer
+    checker: Checker
+    critic: Critic
+    tune: Tune

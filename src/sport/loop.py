@@ -1,0 +1,176 @@
+"""The loop of SPORT (arXiv 2504.21561, Algorithm 1): synthesise, explore, pair, tune, evaluate, and again.
+
+Every stage is resumable by itself and leaves a mark in the store when it is done; a run goes on by doing what has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sport.agent.code import CodeAgent
+from sport.bench import world
+from sport.bench.run import evaluate
+from sport.errors import RunError
+from sport.explore import explore
+from sport.kit import Kit
+from sport.pairs import read
+from sport.synth.stage import synthesise
+from sport.types import Json, Pair, Task
+
+STAGES = ("synth", "explore", "pairs", "tune", "eval")
+
+
+async def run(kit: Kit) -> None:
+    """Evaluate the controller as it is; then, for every iteration, all stages in order. Done stages are left alone."""
+    due = [(0, "eval"), *((k, name) for k in range(1, kit.config.iterations + 1) for name in STAGES)]
+    due = [(k, name) for k, name in due if kit.store.stage_done(k, name) is None]
+    async with _services(kit) if due else _nothing():
+        for iteration, name in due:
+            await _do(kit, name, iteration)
+    kit.store.write_summary()
+
+
+async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
+    """One stage by name, of the iteration that is due unless another is given.
+
+    Raises:
+        RunError: the stage before it is not done, or there is nothing left to do.
+    """
+    iterations = range(0 if name == "eval" else 1, kit.config.iterations + 1)
+    due = [k for k in iterations if kit.store.stage_done(k, name) is None]
+    if iteration is None and not due:
+        raise RunError(f"{name} is done for all {kit.config.iterations} iterations of {kit.store.folder}")
+    chosen = due[0] if iteration is None else iteration
+    if chosen not in iterations:
+        raise RunError(f"{name}: no iteration {chosen}; this run has {iterations[0]} to {iterations[-1]}")
+    before = _before(name, chosen)
+    if before and kit.store.stage_done(*before) is None:
+        raise RunError(f"{name} of iteration {chosen} needs {before[1]} of iteration {before[0]} first: sport {before[1]} {kit.store.folder}")
+    async with _services(kit):
+        await _do(kit, name, chosen)
+    kit.store.write_summary()
+
+
+def _before(name: str, iteration: int) -> tuple[int, str] | None:
+    """The stage whose result this one reads."""
+    if name == "synth" or iteration == 0:
+        return None
+    if name == "explore" and iteration > 1 :
+        return (iteration, "synth")
+    return iteration, STAGES[STAGES.index(name) - 1]
+
+
+async def _do(kit: Kit, name: str, iteration: int) -> None:
+    """Run one stage and mark it done; the seconds of a stage that is stopped are kept too."""
+    began, note = time.monotonic(), None
+    kit.store.log("stage", name=name, iteration=iteration)
+    try:
+        note = await _WORK[name](kit, iteration)
+    finally:
+        seconds = time.monotonic() - began
+        if note is None:
+            kit.store.add_wall(iteration, name, seconds)
+        else:
+            kit.store.finish_stage(iteration, name, seconds, note)
+    kit.store.write_summary()
+
+
+# --------------------------------------------------------------------------------------------- the stages
+
+
+async def _synth(kit: Kit, iteration: int) -> dict[str, Json]:
+    wanted = kit.config.synth.tasks
+    return await synthesise(
+        kit.store, kit.writer, kit.checker, iteration=iteration, wanted=wanted, progress=kit.progress
+    )
+
+
+async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:
+    await _use(kit, iteration - 1)
+    tasks = kit.store.tasks("explore", iteration)
+    await explore(
+        tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
+        iteration=iteration, progress=kit.progress,
+    )  # fmt: skip
+    return dict(Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end))
+
+
+async def _pairs(kit: Kit, iteration: int) -> dict[str, Json]:
+    found: list[Pair] = []
+    dropped: Counter[str] = Counter()
+    for trajectory in kit.store.trajectories("explore", iteration):
+        pairs, lost = read(trajectory, kit.config.pairs)
+        found += pairs
+        dropped += lost
+    kit.store.add_pairs(iteration, found, dropped)
+    return {"pairs": len(found), **dropped}
+
+
+async def _tune(kit: Kit, iteration: int) -> dict[str, Json]:
+    store, before = kit.store, kit.store.adapter(iteration - 1)
+    await kit.llm.use(None)  # the model as the run began is the reference; the last adapter is where tuning goes on
+    wanted = {pair.trajectory for pair in (pairs := store.pairs(iteration))}
+    trees = [store.trajectory(name) for name in sorted(wanted)]
+    previous = store.folder / before if before else None
+    made, note = await asyncio.to_thread(kit.tune, iteration, trees, pairs, previous)
+    store.set_adapter(iteration, str(made.relative_to(store.folder)) if made else before)
+    return note
+
+
+async def _eval(kit: Kit, iteration: int) -> dict[str, Json]:
+    await _use(kit, iteration)
+    agent = CodeAgent(
+        kit.llm, kit.dialect, kit.sandbox, kit.store, kit.config.agent, seed=kit.config.seed, iteration=iteration
+    )
+    figures = await evaluate(
+        kit.store, _exam(kit), agent, kit.llm, world.score,
+        iteration=iteration, in_flight=kit.config.eval.in_flight, progress=kit.progress,
+    )  # fmt: skip
+    kit.store.add_metrics(iteration, kit.config.eval.split, figures)
+    return {name: metric.value for name, metric in figures.items()}
+
+
+_WORK = {"synth": _synth, "explore": _explore, "pairs": _pairs, "tune": _tune, "eval": _eval}
+
+
+# ------------------------------------------------------------------------------------------------ details
+
+
+def _exam(kit: Kit) -> list[Task]:
+    """The evaluation split, made once a run."""
+    settings, store = kit.config.eval, kit.store
+    there = len(store.tasks(settings.split))
+    for ordinal, made in enumerate(world.drafts(settings.split, settings.tasks, kit.config.synth.families)):
+        if ordinal >= there:
+            files = tuple(store.put(name, data) for name, data in made.files.items())
+            task = Task(id=made.key.task_id, query=made.query, files=files)
+            store.add_task(task, made.key, split=settings.split, iteration=0, ordinal=ordinal)
+    return store.tasks(settings.split)
+
+
+async def _use(kit: Kit, iteration: int) -> None:
+    """Answer with the adapter that came of this iteration."""
+    path = kit.store.adapter(iteration)
+    await kit.llm.use(kit.store.folder / path if path else None)
+
+
+@asynccontextmanager
+async def _services(kit: Kit) -> AsyncIterator[None]:
+    """Tools and sandbox, booted side by side; nothing of them is left afterwards."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(kit.tools.start())
+            group.create_task(kit.sandbox.start())
+        yield
+    finally:
+        await kit.sandbox.stop()
+        await kit.tools.stop()
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield

@@ -1,0 +1,181 @@
+"""Inside: runs one piece of code after another in one namespace. Standard library only.
+
+What a step prints is not seen here: descriptors 1 and 2 are pipes that the host drains. What this does not do: contain
+anything. Code that wants to reach into this module can; the walls are around the process, not in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import ctypes
+import io
+import json
+import linecache
+import os
+import random
+import signal
+import sys
+import traceback
+import types
+from typing import Any
+
+MAX_TEXT = 1 << 16  # characters of a value or an error: twelve times as many bytes still fit into a frame
+MAX_ANSWER_BYTES = 1 << 17
+FRAMES_SHOWN = 4  # at each end of a long traceback
+
+
+class ToolError(Exception):
+    """A tool said no. Code inside may catch it like any other exception."""
+
+
+class Answer(BaseException):
+    """Raised by ``final_answer`` to end the code; no ``except Exception`` catches it."""
+
+
+class Runner:
+    """The namespace of one state, and the answer that its code gave.
+
+    ``tools`` are put among the builtins under their names, beside ``final_answer`` and ``ToolError``: a variable may
+    hide one, ``del`` brings it back.
+    """
+
+    def __init__(self, tools: dict[str, Any]) -> None:
+        self.module = types.ModuleType("__main__")
+        self.count = 0
+        self._answers: list[Any] = []
+        vars(builtins).update(tools, final_answer=self.final_answer, ToolError=ToolError)
+        self._live = vars(builtins)
+        self._builtins = dict(self._live)
+        sys.modules["__main__"] = self.module
+        self.fresh_streams()
+
+    def fresh_streams(self) -> None:
+        """Point ``sys.stdin``, ``stdout`` and ``stderr`` at descriptors 0, 1 and 2, with empty buffers."""
+        self._streams = (
+            io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8", errors="replace"),
+            _writer(1),
+            _writer(2),
+        )
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
+
+    def run(self, code: str, seed: int) -> dict[str, Any]:
+        """Run ``code`` and say what came of it, as the fields of an observation and ``value_bytes``, its size uncut."""
+        self.count += 1
+        self._answers.clear()
+        started = _cpu_seconds()
+        value, error = self._guarded(code, seed)
+        return {
+            "outcome": "ok" if error is None else "error",
+            "value": None if value is None else value[:MAX_TEXT],
+            "value_bytes": 0 if value is None else len(value.encode("utf-8", "replace")),
+            "error": error,
+            "answered": bool(self._answers),
+            "answer": self._answers[0] if self._answers else None,
+            "cpu_s": _cpu_seconds() - started,
+        }
+
+    def _guarded(self, code: str, seed: int) -> tuple[str | None, str | None]:
+        value: str | None = None
+        caught: BaseException | None = None
+        try:
+            seed_everything(seed)
+            value = self._evaluate(code, f"<step {self.count}>")
+        except Answer:
+            pass
+        except BaseException as raised:  # whatever the code raises is what this step says
+            caught = raised
+        self._tidy()
+        return value, None if caught is None else explain(caught, self.count)
+
+    def final_answer(self, answer: Any = None) -> None:
+        """Give the final answer of the task and end. ``answer``: a JSON value; anything else counts as its text."""
+        self._answers.append(_jsonable(answer))
+        raise Answer
+
+    def _evaluate(self, code: str, name: str) -> str | None:
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        tree = ast.parse(code, name)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        namespace = vars(self.module)
+        exec(compile(tree, name, "exec"), namespace)
+        if not isinstance(last, ast.Expr):
+            return None
+        value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+        return None if value is None else repr(value)
+
+    def _tidy(self) -> None:
+        """Undo what would disturb this loop or the next step: overwritten builtins, hooks, timers, streams."""
+        self._live.update(self._builtins)
+        sys.settrace(None)
+        sys.setprofile(None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        flush()
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+
+
+def seed_everything(seed: int) -> None:
+    """Seed ``random`` and, where it is loaded, numpy: its global state and the entropy of unseeded generators.
+
+    ``os.urandom``, ``uuid4`` and the clock stay what they are.
+    """
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        numpy_random = sys.modules["numpy"].random
+        numpy_random.seed(seed % 2**32)
+        numpy_random.bit_generator.randbits = random.Random(seed).getrandbits
+
+
+def explain(error: BaseException, step: int) -> str:
+    """A traceback trimmed to the lines of model-written code; its last line is the error itself.
+
+    >>> explain(ZeroDivisionError("division by zero"), 1)
+    'ZeroDivisionError: division by zero'
+    """
+    try:
+        lines = [_line(f, step) for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<step ")]
+        if isinstance(error, SyntaxError) and (error.filename or "").startswith("<step "):
+            lines.append(f"line {error.lineno}: {(error.text or '').rstrip()}")
+        if len(lines) > 2 * FRAMES_SHOWN:
+            hidden = len(lines) - 2 * FRAMES_SHOWN
+            lines[FRAMES_SHOWN:-FRAMES_SHOWN] = [f"... {hidden} more ..."]
+        last = traceback.format_exception_only(error)[-1].strip()
+        return "\n".join([*lines, last])[-MAX_TEXT:]
+    except Exception as second:  # an exception whose own methods raise must still become an observation
+        return f"{type(error).__name__} (it cannot be shown: {type(second).__name__})"
+
+
+def flush() -> None:
+    """Write out what Python and C still hold for descriptors 1 and 2; a stream that is closed holds nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            continue
+    ctypes.CDLL(None).fflush(None)
+
+
+def _writer(descriptor: int) -> io.TextIOWrapper:
+    raw = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _line(frame: traceback.FrameSummary, step: int) -> str:
+    where = f"line {frame.lineno}" if frame.filename == f"<step {step}>" else f"{frame.filename[1:-1]}, line {frame.lineno}"
+    inside = "" if frame.name == "<module>" else f" in {frame.name}"
+    return f"{where}{inside}: {frame.line}"
+
+
+def _jsonable(answer: Any) -> Any:
+    try:
+        text = json.dumps(answer, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = json.dumps(str(answer))
+    if len(text) > MAX_ANSWER_BYTES:
+        raise ValueError(f"final_answer: an answer of {len(text)} bytes; at most {MAX_ANSWER_BYTES} are allowed")
+    return json.loads(text)
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])

@@ -1,0 +1,200 @@
+"""Host: working directories. One path per box on which its processes take turns, and what may be read from it.
+
+While a process is off its turn, its directory lies aside under another name. Everything that reads or writes inside a
+directory does so by descriptor, component by component, and follows no symbolic link: the code may have put one there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+MAX_FILE_BYTES = 64 << 20
+MAX_FILES = 4096  # in one directory tree
+MAX_TREE_BYTES = 512 << 20
+MAX_OUTPUTS = 32  # new files of one step that an observation carries
+
+Listing = dict[str, tuple[int, int, int]]
+"""Regular files by path: size in bytes, time of change in ns, inode."""
+
+
+class TreeTooLarge(Exception):
+    """A directory holds more files or bytes than it may."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory of one process: ``aside`` while it waits, ``work`` while it is its turn."""
+
+    work: Path
+    aside: Path
+
+    def take(self) -> None:
+        """Bring the directory to the path."""
+        _move(self.aside, self.work)
+
+    def leave(self) -> None:
+        """Set the directory aside. Code that removed or replaced it finds an empty one later."""
+        _move(self.work, self.aside)
+
+    def remove(self) -> None:
+        """Delete the directory."""
+        _remove(self.aside)
+
+
+def fresh_root() -> Path:
+    """A private directory for one run's boxes, in memory where the system offers that."""
+    memory = Path("/dev/shm")
+    parent = memory if os.access(memory, os.W_OK | os.X_OK) else None
+    return Path(tempfile.mkdtemp(prefix=f"sport-{os.getpid()}-", dir=parent))
+
+
+def list_files(directory: Path) -> Listing:
+    """All regular files below ``directory``, without hidden ones and without following links.
+
+    Raises:
+        TreeTooLarge: more than ``MAX_FILES`` entries or ``MAX_TREE_BYTES`` bytes, hidden ones counted.
+    """
+    found: Listing = {}
+    entries = total = 0
+    for path, info in _walk(directory, PurePosixPath()):
+        entries += 1
+        total += info.st_size if stat.S_ISREG(info.st_mode) else 0
+        if entries > MAX_FILES:
+            raise TreeTooLarge(f"more than {MAX_FILES} files")
+        if total > MAX_TREE_BYTES:
+            raise TreeTooLarge(f"more than {MAX_TREE_BYTES >> 20} MiB")
+        if stat.S_ISREG(info.st_mode) and not any(part.startswith(".") for part in path.parts):
+            found[str(path)] = (info.st_size, info.st_mtime_ns, info.st_ino)
+    return found
+
+
+def new_files(before: Listing, after: Listing) -> list[str]:
+    """Paths that are new or changed and not too large to carry, in the order of their names."""
+    changed = (path for path, facts in after.items() if before.get(path) != facts and facts[0] <= MAX_FILE_BYTES)
+    return sorted(changed)[:MAX_OUTPUTS]
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy directories, regular files with their times, and links as links; leave out sockets, pipes and devices."""
+    target.mkdir()
+    for path, info in _walk(source, PurePosixPath()):
+        here, there = source / path, target / path
+        if stat.S_ISDIR(info.st_mode):
+            there.mkdir()
+        elif stat.S_ISLNK(info.st_mode):
+            there.symlink_to(os.readlink(here))
+        elif stat.S_ISREG(info.st_mode):
+            shutil.copyfile(here, there, follow_symlinks=False)
+            there.chmod(stat.S_IMODE(info.st_mode))
+            os.utime(there, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def read_inside(directory: Path, name: str) -> bytes:
+    """The bytes of a regular file below ``directory``.
+
+    Raises:
+        OSError: no such file, a link, not a regular file, larger than 64 MiB, or a path that leads out.
+    """
+    *folders, last = _parts(name)
+    with _opened(directory, folders) as parent:
+        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with os.fdopen(descriptor, "rb") as file:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise OSError(f"{name}: not a regular file")
+        if info.st_size > MAX_FILE_BYTES:
+            raise OSError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MiB")
+        return file.read(MAX_FILE_BYTES)
+
+
+def write_new(directory: Path, name: str, data: bytes) -> str:
+    """Write a new file under ``name``, or ``name_1``, ``name_2``, ... where that is taken; the name that it got.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    stem, dot, ending = safe_name(name).rpartition(".")
+    stem, ending = (stem, dot + ending) if stem else (dot + ending, "")
+    with _opened(directory, []) as parent:
+        for number in range(MAX_FILES):
+            free = f"{stem}{f'_{number}' if number else ''}{ending}"
+            try:
+                _create(free, parent, data)
+            except FileExistsError:
+                continue
+            return free
+    raise OSError(f"{name}: no free name")
+
+
+def place_file(directory: Path, name: str, data: bytes) -> None:
+    """Write one file of a task under its own name, folders included. Raises OSError when it leads out or exists."""
+    *folders, last = _parts(name)
+    (directory / Path(*folders)).mkdir(parents=True, exist_ok=True)
+    with _opened(directory, folders) as parent:
+        _create(last, parent, data)
+
+
+def safe_name(name: str) -> str:
+    """A plain file name: no folders, no leading dot, nothing but letters, digits, ``.``, ``_`` and ``-``."""
+    return re.sub(r"[^\w.-]+", "_", PurePosixPath(name).name).lstrip(".") or "file"
+
+
+def _create(name: str, parent: int, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o644, dir_fd=parent), "wb") as file:
+        file.write(data)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+        raise OSError(f"{name}: not a file in the working directory")
+    return path.parts
+
+
+@contextmanager
+def _opened(directory: Path, folders: list[str]) -> Iterator[int]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    current = os.open(directory, flags)
+    try:
+        for folder in folders:
+            inner = os.open(folder, flags, dir_fd=current)
+            os.close(current)
+            current = inner
+        yield current
+    finally:
+        os.close(current)
+
+
+def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
+    """Every entry, folders before what they hold."""
+    with os.scandir(directory / below) as entries:
+        found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    for name, info in found:
+        yield below / name, info
+        if stat.S_ISDIR(info.st_mode):
+            yield from _walk(directory, below / name)
+
+
+def _move(source: Path, target: Path) -> None:
+    _remove(target)
+    if source.is_dir() and not source.is_symlink():
+        source.rename(target)
+    else:
+        _remove(source)
+        target.mkdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

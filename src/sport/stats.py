@@ -1,0 +1,81 @@
+"""Figures with their uncertainty: intervals for shares, means and ratios, and paired comparisons. Pure functions.
+
+All intervals are at 95 %. Resampling is seeded: the same figures give the same interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sport.types import Metric
+
+_Z = 1.959963984540054  # the 97.5 % point of the standard normal distribution
+
+
+class Difference(NamedTuple):
+    """A mean difference with its interval, in the units of what was compared."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: float, n: int) -> Metric:
+    """A share of independent trials with Wilson's score interval (1927), which stays within [0, 1].
+
+    ``successes`` may be fractional (partial credit); the interval is then a little too wide, never too narrow.
+
+    Raises:
+        ValueError: no trials (an unscored metric is absent, not 0), or more successes than trials.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes in {n} trials have no share")
+    share = successes / n
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    return Metric(value=share, low=min(share, max(0.0, centre - half)), high=max(share, min(1.0, centre + half)), n=n)
+
+
+def ratio(parts: Sequence[float], wholes: Sequence[float], seed: int = 0, rounds: int = 2000) -> Metric:
+    """``sum(parts) / sum(wholes)``, resampled over its groups: the share of steps that ran, grouped by trajectory.
+
+    Steps of one trajectory fail together, so Wilson's interval over steps would be too narrow; this one resamples
+    trajectories (percentile bootstrap). With one group, or with nothing but successes or failures, resampling knows no
+    spread, and Wilson's interval over ``sum(wholes)`` stands in. ``n`` is ``sum(wholes)``, rounded.
+
+    Raises:
+        ValueError: the wholes sum to nothing.
+    """
+    part, whole = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
+    n = round(float(whole.sum()))
+    if n < 1:
+        raise ValueError("no denominator: nothing was counted")
+    value = float(part.sum() / whole.sum())
+    chosen = np.random.default_rng(seed).integers(0, len(part), size=(rounds, len(part)))
+    totals = whole[chosen].sum(axis=1)
+    shares = part[chosen].sum(axis=1)[totals > 0] / totals[totals > 0]
+    low, high = np.percentile(shares, [2.5, 97.5])
+    if low == high:
+        return wilson(float(part.sum()), n)
+    return Metric(value=value, low=min(value, float(low)), high=max(value, float(high)), n=n)
+
+
+def paired_bootstrap(before: Sequence[float], after: Sequence[float], seed: int = 0, rounds: int = 10000) -> Difference:
+    """The mean of ``after - before`` over the same tasks, with a percentile bootstrap over tasks.
+
+    Pairing takes the tasks' difficulty out of the comparison: the interval is narrower than that of two shares.
+
+    Raises:
+        ValueError: nothing to compare, or lists of different lengths.
+    """
+    if len(before) != len(after) or len(before) == 0:
+        raise ValueError(f"cannot pair {len(before)} figures with {len(after)}")
+    differences = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    means = np.array([generator.choice(differences, size=len(differences)).mean() for _ in range(rounds)])
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Difference(float(differences.mean()), float(low), float(high))

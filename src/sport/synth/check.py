@@ -1,0 +1,87 @@
+"""The query-file check by rule: what the query names must be found in its files, seen through the tools.
+
+It reads what a vision-language judge would look at (the query, the files) by the same tools that the agent has, and
+never the painter's facts or the defect's name. It does not judge whether a question is interesting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sport.synth.base import Check
+from sport.tools.base import CallTool, FileBytes
+from sport.types import File, ReadFile, Task
+
+COLOURS = frozenset("red green blue yellow orange purple black white grey".split())
+SHAPES = frozenset("circle square triangle star shape".split())
+SIDES = frozenset("left right top bottom".split())
+# Words that ask, count or point, but name nothing that could be looked up.
+ASKING = frozenset(
+    """a about above add added ahead all am amount an and answer any are as at be best by can care check closest colour count
+    cost difference do does each edge eat exceed far file find first for from furthest get gives give gram grams has have hold
+    how i if in is it its label less list listed look make many me milligram milligrams more much name near nearest need number
+    of on one only open or out outnumber pack picture pieces plain please plus point price printed quick question reading say see
+    serving servings side sheet show single spreadsheet stand stands stock sum taken tell than that the their there these they
+    this those time times to together up us value was we what when where which who will with work worth would you your""".split()
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the tools found in a task's files: words that were read, and labels of shapes that were located."""
+
+    words: frozenset[str]
+    labels: tuple[str, ...]
+
+
+class RuleCheck:
+    """Keeps a task when everything its query names is in its files."""
+
+    def __init__(self, call: CallTool, read: ReadFile) -> None:
+        self._call = call
+        self._read = read
+
+    async def check(self, task: Task) -> Check:
+        """Look, then compare."""
+        seen = [await self._look(file) for file in task.files]
+        kept, reason = judge(task.query, seen)
+        return Check(kept, reason, {"labels": [s.labels for s in seen], "words": [len(s.words) for s in seen]})
+
+    async def _look(self, file: File) -> Seen:
+        data = FileBytes(self._read(file), file.media_type)
+        if not file.is_image:
+            text = await self._call("inspect_file_as_text", {"file": data})
+            return Seen(_words(str(text.value or "")), ())
+        text = await self._call("ocr", {"image": data})
+        spots = await self._call("locate", {"image": data, "what": "shapes"})
+        return Seen(_words(str(text.value or "")), tuple(spot["label"] for spot in spots.value or ()))
+
+
+def judge(query: str, seen: Sequence[Seen]) -> tuple[bool, str]:
+    """Whether to keep the query, and why (pure)."""
+    if not any(s.words or s.labels for s in seen):
+        return False, "nothing can be read or located in the files"
+    words = [word if word in ASKING else _single(word) for word in re.findall(r"[a-z]+", query.lower())]
+    labels = {label for s in seen for label in s.labels}
+    if wanted := {f"{a} {b}" for a, b in zip(words, words[1:], strict=False) if a in COLOURS and b in SHAPES}:
+        missing = sorted(wanted - labels)
+        return (False, f"no {missing[0]} in the picture") if missing else (True, "all shapes asked for are there")
+    if SIDES & set(words):
+        return (True, "shapes are there") if len(labels) > 1 else (False, "no shapes to choose from")
+    named = [word for word in words if word not in ASKING and len(word) > 1]
+    if not named:
+        return False, "the query names nothing that could be looked up"
+    read = {_single(word) for s in seen for word in s.words}
+    missing = [word for word in named if not difflib.get_close_matches(word, read, n=1, cutoff=0.8)]
+    return (False, f"{missing[0]!r} is not in the files") if missing else (True, "everything named is in the files")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z]{2,}", text.lower()))
+
+
+def _single(word: str) -> str:
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word

@@ -1,0 +1,64 @@
+"""``ocr``: the text in a picture, by RapidOCR on onnxruntime with the models from its wheel. No download, no GPU."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sport.tools.base import FileBytes
+from sport.tools.order import Box, rows
+from sport.tools.pictures import Pixels, pixels
+from sport.types import Parameter, ToolSpec
+
+SURE = 0.5  # lines that the recogniser believes in less are left out
+LONGEST = 20  # a strip longer than this many times its width is widened: RapidOCR would scale it down to nothing
+
+Line = tuple[Box, str]
+
+
+class Ocr:
+    """One line of text per visual row: what stands on one height is joined by a space, left to right.
+
+    Not covered: turned or vertical text, handwriting, columns of prose side by side (their rows are joined). Spaces
+    within a line may be lost ("3 g" is read as "3g").
+    """
+
+    spec: ClassVar[ToolSpec] = ToolSpec(
+        name="ocr",
+        description="Read the text in a picture.",
+        parameters=(Parameter(name="image", type="file", description="a picture"),),
+        returns="the text, one line per row of the picture; empty when there is none",
+        version="1",
+    )
+
+    def __init__(self) -> None:
+        from rapidocr import RapidOCR
+
+        threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
+        self._engine: Any = RapidOCR(params={**threads, "Global.use_cls": False, "Global.log_level": "error"})
+
+    def call(self, image: FileBytes) -> str:
+        """The text. Raises ToolError when ``image`` is no picture."""
+        return "\n".join(" ".join(text for _, text in row) for row in rows(self._lines(pixels(image)), _box))
+
+    def _lines(self, picture: Pixels) -> list[Line]:
+        found = self._engine(np.ascontiguousarray(_widened(picture)[:, :, ::-1]))  # it expects BGR
+        if found.txts is None:
+            return []
+        return [
+            ((*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()), text.strip())
+            for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True)
+            if score >= SURE and text.strip()
+        ]
+
+
+def _box(line: Line) -> Box:
+    return line[0]
+
+
+def _widened(picture: Pixels) -> Pixels:
+    height, width = picture.shape[:2]
+    least = -(-max(height, width) // LONGEST)
+    below, beside = max(0, least - height), max(0, least - width)
+    return np.pad(picture, ((0, below), (0, beside), (0, 0)), constant_values=255)

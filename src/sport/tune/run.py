@@ -1,0 +1,179 @@
+"""The stage as the loop calls it: rows in, an adapter out; killed at any moment, it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from sport.config import Tune
+from sport.errors import TuningError
+from sport.events import Progress, Silent
+from sport.render import Picture
+from sport.seeds import derive
+from sport.tune import adapter, attention, reference
+from sport.tune.forward import Scorer
+from sport.tune.pack import Row
+from sport.tune.trainer import TreeDPOTrainer, arguments, last_complete
+from sport.types import File
+
+ADAPTER = "adapter"
+RESULT = "result.json"
+
+
+class Loaded(Protocol):
+    """What tuning needs of a loaded checkpoint."""
+
+    @property
+    def path(self) -> Path:
+        """Its directory; only the name is written anywhere."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """A transformers model without adapters."""
+        ...
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """A finished stage.
+
+    Attributes:
+        adapter: A PEFT directory.
+        steps: Optimiser steps.
+        rows: Trajectories, cut ones included.
+        pairs: Pairs in them; 0 for SFT.
+        tokens: Of all rows, once.
+        history: What was logged, step by step: loss, accuracy, margin, reward_chosen, reward_rejected, logp_chosen
+            (means over pairs), tokens, pairs, trajectories (counts), grad_norm, learning_rate.
+    """
+
+    adapter: Path
+    steps: int
+    rows: int
+    pairs: int
+    tokens: int
+    history: tuple[dict[str, float], ...]
+
+
+def tune(
+    checkpoint: Loaded,
+    rows: Sequence[Row],
+    out: Path,
+    settings: Tune,
+    *,
+    picture: Callable[[File], Picture],
+    seed: int,
+    previous: Path | None = None,
+    progress: Progress | None = None,
+    resume: bool = False,
+) -> TuneResult:
+    """Tune a LoRA on ``rows`` (``pack.rows``, or ``pack.sft_rows`` for SFT) and save it as ``out/adapter``.
+
+    The reference is the checkpoint itself for ``reference = "start"``: whoever starts a run from an adapter merges it
+    into the checkpoint first. Afterwards the model answers as before: no LoRA, evaluation mode, gradients off.
+
+    Args:
+        checkpoint: Loaded by the caller, without an adapter.
+        rows: All with pairs, or all without.
+        out: A directory for this stage alone: reference, checkpoints (gone once the adapter is there), result.
+        settings: Of the stage.
+        picture: Patches of a file (``Renderer.picture``).
+        seed: Of the LoRA's first weights and of the order of rows.
+        previous: The adapter of the last iteration, to go on with; None for a fresh one.
+        progress: Told of the stages ``reference`` and ``tune``.
+        resume: Go on from the last complete checkpoint, if there is one; else what ``out`` holds is deleted.
+
+    Raises:
+        TuningError: no rows, a mixture of rows, or a loss that is not finite; the last complete checkpoint is kept.
+        CheckpointError: a model of an unknown kind, or ``previous`` is no adapter of it.
+        RunError: ``resume``, but ``out`` belongs to other rows or settings.
+    """
+    if not rows or len({bool(row.pairs) for row in rows}) != 1:
+        raise TuningError("rows with pairs and rows without cannot be tuned together" if rows else "no rows to tune on")
+    progress, base = progress or Silent(), Path(checkpoint.path).name
+    out.mkdir(parents=True, exist_ok=True)
+    mark = reference.fingerprint(rows, settings, seed, base, previous)
+    if not resume:
+        _clear(out)
+    stored = reference.load(out, mark)
+    if stored is not None and (out / RESULT).exists():
+        return _result(out)
+    model = checkpoint.model
+    scorer = Scorer(model, picture)
+    with (
+        _randomness_of_its_own(),
+        adapter.attached(model, base, settings, previous, derive(seed, "lora") % 2**32) as tuned,
+        attention.installed(model),
+    ):
+        if stored is None:
+            stored = reference.compute(scorer, tuned, rows, settings, progress)
+            reference.store(out, mark, stored)
+        args = arguments(settings, out, scorer.device, seed)
+        trainer = TreeDPOTrainer(tuned, scorer, rows, stored, settings, args, seed, progress)
+        last = last_complete(out)
+        _drop_checkpoints(out, keep=last)
+        try:
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        finally:
+            model.eval()
+        shutil.rmtree(out / ADAPTER, ignore_errors=True)
+        adapter.publish(tuned, out / ADAPTER)
+    return _finish(out, rows, trainer)
+
+
+def _finish(out: Path, rows: Sequence[Row], trainer: TreeDPOTrainer) -> TuneResult:
+    result = TuneResult(
+        adapter=out / ADAPTER,
+        steps=trainer.state.global_step,
+        rows=len(rows),
+        pairs=sum(len(row.pairs) for row in rows),
+        tokens=sum(len(row) for row in rows),
+        history=tuple(entry for entry in trainer.state.log_history if "loss" in entry),
+    )
+    half = out / (RESULT + ".half")
+    half.write_text(json.dumps({**asdict(result), "adapter": ADAPTER}), encoding="utf-8")
+    half.rename(out / RESULT)
+    _drop_checkpoints(out, keep=None)
+    return result
+
+
+def _result(out: Path) -> TuneResult:
+    data = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    return TuneResult(**{**data, "adapter": out / data["adapter"], "history": tuple(data["history"])})
+
+
+def _clear(out: Path) -> None:
+    """Delete what an earlier attempt wrote here, and nothing else."""
+    _drop_checkpoints(out, keep=None)
+    shutil.rmtree(out / ADAPTER, ignore_errors=True)
+    for name in (reference.FILE, RESULT):
+        (out / name).unlink(missing_ok=True)
+
+
+def _drop_checkpoints(out: Path, keep: Path | None) -> None:
+    for path in out.glob("checkpoint-*"):
+        if path != keep:
+            shutil.rmtree(path)
+
+
+@contextmanager
+def _randomness_of_its_own() -> Iterator[None]:
+    """Trainer seeds Python, numpy and torch for the whole process; give all three back as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -1,0 +1,92 @@
+"""The doctor: what is missing is said with what to do, and what is here is tried."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sport import doctor
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_cheap_checks_pass_here() -> None:
+    for check in (doctor.python(), doctor.system(), doctor.cores(), doctor.memory(), doctor.core_packages()):
+        assert check.state in ("ok", "warn"), check
+
+
+def test_the_painters_fonts_and_the_ocr_models_are_found_without_importing_them() -> None:
+    code = "import sys; from sport import doctor; print(doctor.fonts().state, doctor.ocr_models().state); "
+    code += "sys.exit('rapidocr' in sys.modules or 'matplotlib' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["ok", "ok"])
+
+
+def test_a_missing_package_is_a_failure_with_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LOCAL", ("no_such_package",))
+    (check,) = doctor.local_packages()
+    assert (check.state, check.found) == ("fail", "not installed")
+    assert "pip install" in check.advice
+
+
+def test_a_broken_package_is_found_by_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.py").write_text("raise ImportError('libcuda.so: no such file')")
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "LOCAL", ("broken",))
+    (check,) = doctor.local_packages()
+    assert check.state == "fail"
+    assert "libcuda.so: no such file" in check.found
+
+
+def test_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_read", lambda path: str(512 * 2**20))
+    check = doctor.memory()
+    assert (check.state, check.found) == ("warn", "512 MB")
+    assert check.advice
+
+
+def test_a_full_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "DISK_MB", 10**12)
+    assert doctor.disk(tmp_path).state == "warn"
+
+
+def test_no_gpu_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert doctor.gpu() == doctor.Check("GPU", "ok", "none; the demo needs none, a 7B controller does")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0not json at all!"])
+def test_damaged_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    nano = tmp_path / "nano"
+    nano.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (nano / name).write_text("{}")
+    (nano / "model.safetensors").write_bytes(content)
+    monkeypatch.setattr(doctor.resources, "files", lambda package: tmp_path)
+    check = doctor.weights()
+    assert (check.state, check.found) == ("fail", "model.safetensors is damaged")
+
+
+def test_missing_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.resources, "files", lambda package: tmp_path)
+    assert "model.safetensors" in doctor.weights().found
+
+
+def test_the_sandbox_is_booted_and_answers() -> None:
+    check = doctor.sandbox()
+    assert check.state == "ok", check
+    assert "booted in" in check.found
+
+
+def test_every_failure_and_warning_says_what_to_do() -> None:
+    for check in doctor.examine(ROOT):
+        assert check.state == "ok" or check.advice, check
