@@ -146,3 +146,62 @@ def tiny_qwen2_vl(folder: Path, *, seed: int = 0, hidden: int = 64, layers: int 
         )
     )
     return folder
+
+
+def tiny_qwen2(folder: Path, *, seed: int = 0) -> Path:
+    """Build and save a tiny text-only Qwen2; returns ``folder``."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = Qwen2Config(
+        vocab_size=tiny_tokenizer(folder),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        initializer_range=0.1,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=CONTROL.index("<|im_end|>"),
+        pad_token_id=CONTROL.index("<|endoftext|>"),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2ForCausalLM(config)
+    model.save_pretrained(folder)
+    return folder
+
+
+def tiny_adapter(folder: Path, checkpoint: Path, *, seed: int = 0, scale: float = 0.3) -> Path:
+    """Save a random LoRA (rank 4 on q, k, v of the language model) for a checkpoint; returns ``folder``."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from sport.checkpoint import load, quiet
+
+    model = load(checkpoint).model
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(seed)
+        tuned = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "k_proj", "v_proj"]))
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=scale)
+        tuned.save_pretrained(folder)
+    return folder
+
+
+def picture_file(seed: int, size: tuple[int, int] = (112, 112)) -> tuple[bytes, str]:
+    """A PNG of coloured noise and its sha256."""
+    import hashlib
+    import io
+
+    import numpy as np
+    import PIL.Image
+
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    out = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue(), hashlib.sha256(out.getvalue()).hexdigest()

@@ -25,7 +25,7 @@ FLOORS = {
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
-    5: {"kit", "wire", "loop", "t3", "cluster", "report", "doctor"},
+    5: {"kit", "estimate", "wire", "loop", "t3", "cluster", "report", "doctor"},
     6: {"cli", "progress"},
 }
 ROOMS = {"blobs": "store", "database": "store", "digest": "store", "trees": "store"}

@@ -19,7 +19,8 @@ from sport.config import SandboxSection
 from sport.sandbox.base import Sandbox
 from sport.sandbox.forked import ForkedSandbox
 from sport.seeds import derive
-from sport.tools.toolbox import Toolbox, builtin
+from sport.tools.entry import builtin
+from sport.tools.toolbox import Toolbox
 from sport.types import Action, Candidate, End, File, Key, Step, Task, Trajectory
 from sport.world.base import Piece, Question
 from sport.world.make import FAMILIES

@@ -139,7 +139,6 @@ def _stage(name: str, what: str) -> None:
 
         with _opened(folder, None) as store:
             _drive(store, work)
-            store.write_summary()
             _show(store)
 
     app.command(name, help=what)(command)

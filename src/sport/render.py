@@ -21,7 +21,6 @@ import PIL.Image
 from sport.errors import CheckpointError, InputError
 from sport.types import File, Image, Message, ReadFile, Text
 
-
 _ANSWER = "An answer without a name."  # stands for a turn of the model where a template is taken apart
 _PIXELS = 50_000_000  # a picture with more is refused before it is unpacked
 

@@ -20,7 +20,8 @@ from sport.seeds import derive
 from sport.store import Store
 from sport.synth.check import RuleCheck
 from sport.synth.queries import WorldWriter
-from sport.tools.toolbox import Toolbox, builtin
+from sport.tools.entry import builtin
+from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, Trajectory
 from sport.verify.base import Critic
 from sport.verify.chance import ChanceCritic

@@ -26,8 +26,9 @@ class ToolSuite:
     factory: type[Tool]
 
     @pytest.fixture(scope="class")
-    def tool(self, request) -> Tool:
-        return request.cls.factory()
+    @classmethod
+    def tool(cls) -> Tool:
+        return cls.factory()
 
     def test_the_spec_can_be_read_without_making_the_tool(self):
         spec = self.factory.spec

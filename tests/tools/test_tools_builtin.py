@@ -7,8 +7,8 @@ import sys
 
 import PIL.Image
 import pytest
-from scenes import archive, copies, file, label, scene
 
+from scenes import archive, copies, file, label, scene
 from sport.config import Tools
 from sport.errors import ConfigError
 from sport.tools.base import FileBytes

@@ -5,9 +5,9 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
+
 from conformance.tools import ToolSuite
 from scenes import copies, file, scene
-
 from sport.errors import ToolError
 from sport.tools.crop import Crop
 from sport.tools.locate import Locate
@@ -23,7 +23,8 @@ class TestCrop(ToolSuite):
     factory = Crop
 
     @pytest.fixture(scope="class")
-    def arguments(self):
+    @classmethod
+    def arguments(cls):
         return {"image": file(PICTURE), "box": [10, 20, 60, 90]}
 
     def test_the_pixels_are_those_of_the_box(self, tool, arguments):

@@ -4,9 +4,9 @@ import io
 
 import pandas as pd
 import pytest
+
 from conformance.tools import ToolSuite
 from scenes import archive, file, label
-
 from sport.errors import ToolError
 from sport.tools.base import FileBytes
 from sport.tools.documents import MOST, InspectFileAsText
@@ -24,7 +24,8 @@ class TestInspectFileAsText(ToolSuite):
     factory = InspectFileAsText
 
     @pytest.fixture(scope="class")
-    def arguments(self):
+    @classmethod
+    def arguments(cls):
         return {"file": FileBytes(b"stop,minutes\nHarbour Street,12\n", "text/csv")}
 
     def test_csv_becomes_a_table(self, tool, arguments):
@@ -54,8 +55,8 @@ class TestInspectFileAsText(ToolSuite):
         assert "| Mill Lane | 25 |" in tool.call(FileBytes(spreadsheet(), "application/octet-stream"))
 
     def test_a_long_text_is_cut_and_says_so(self, tool):
-        text = tool.call(FileBytes(b"word " * 10_000, "text/plain"))
-        assert text.startswith("word word") and text.endswith(f"[cut: {MOST} of 50000 characters]")
+        text = tool.call(FileBytes(b"words" * 10_000, "text/plain"))
+        assert text.startswith("wordswords") and text.endswith(f"[cut: {MOST} of 50000 characters]")
 
     def test_a_picture_is_sent_to_ocr(self, tool):
         with pytest.raises(ToolError, match="ocr"):

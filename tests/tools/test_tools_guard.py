@@ -5,8 +5,8 @@ import zlib
 
 import PIL.Image
 import pytest
-from scenes import archive, file
 
+from scenes import archive, file
 from sport.errors import ToolError
 from sport.tools.base import FileBytes
 from sport.tools.guard import FILE_LIMIT, check

@@ -4,9 +4,9 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 import pytest
+
 from conformance.tools import ToolSuite
 from scenes import copies, file, label
-
 from sport.tools.ocr import Ocr
 
 ROWS = [("Energy", "540kJ"), ("Sugar", "12.5g"), ("Protein", "8g")]
@@ -16,7 +16,8 @@ class TestOcr(ToolSuite):
     factory = Ocr
 
     @pytest.fixture(scope="class")
-    def arguments(self):
+    @classmethod
+    def arguments(cls):
         return {"image": file(label(ROWS))}
 
     def test_a_name_and_its_value_stand_on_one_line(self, tool):
@@ -39,7 +40,7 @@ class TestOcr(ToolSuite):
         draw.text((30, 110), "Biscuits", fill=(20, 40, 180), font=font)
         assert tool.call(file(picture)).splitlines() == ["Lemonade", "Biscuits"]
 
-    @pytest.mark.parametrize("size", [(448, 448), (1, 1), (3, 3000), (3000, 1)])
+    @pytest.mark.parametrize("size", [(448, 448), (1, 1), (3, 3000), (3000, 1)], ids=str)
     def test_nothing_to_read_is_no_error(self, tool, size):
         assert tool.call(file(PIL.Image.new("RGB", size, "white"))) == ""
 

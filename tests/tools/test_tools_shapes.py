@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import PIL.Image
 import pytest
+
 from conformance.tools import ToolSuite
 from scenes import COLOURS, copies, file, scene
-
 from sport.errors import ToolError
 from sport.tools.count import Count
 from sport.tools.locate import Locate
@@ -24,7 +24,8 @@ class TestLocate(ToolSuite):
     factory = Locate
 
     @pytest.fixture(scope="class")
-    def arguments(self):
+    @classmethod
+    def arguments(cls):
         return {"image": file(scene(SCENE)), "what": "red circles"}
 
     def test_it_answers_in_reading_order(self, tool, arguments):
@@ -45,7 +46,8 @@ class TestCount(ToolSuite):
     factory = Count
 
     @pytest.fixture(scope="class")
-    def arguments(self):
+    @classmethod
+    def arguments(cls):
         return {"image": file(scene(SCENE)), "what": "red circle"}
 
     @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ class CodeAgent:
     # ------------------------------------------------------------------------------------- its parts
 
     async def _sample(self, trajectory: str, task: Task, order: int, history: Sequence[Step]) -> tuple[Candidate, ...]:
-        """asked -> n texts -> sampled."""
+        """Ask, and commit the intent before and the n texts after."""
         step = len(history)
         seed = derive(self._seed, "sample", self._iteration, task.id, step)
         sampling = self._sampling.model_copy(update={"seed": seed, "order": order})
@@ -133,14 +133,17 @@ class CodeAgent:
         return candidates
 
     def _read(self, samples: Sequence[Sample]) -> tuple[Candidate, ...]:
-        """Texts to candidates; one that equals a lower-numbered one says so, and will not run."""
+        """Texts to candidates. One that equals a lower-numbered one will not run, nor will one without code."""
         candidates: list[Candidate] = []
         for index, sample in enumerate(samples):
             known = {"logprob": sample.logprob, "usage": sample.usage, "source": sample.source}
             parsed = parse(sample.text, sample.finished, self._sampling.max_new_tokens)
             action = parsed.model_copy(update=known)
-            same = (c.index for c in candidates if c.same_as is None and same_action(c.action, action))
-            candidates.append(Candidate(index=index, action=action, same_as=next(same, None)))
+            same = next((c.index for c in candidates if c.same_as is None and same_action(c.action, action)), None)
+            seen = (
+                Observation(outcome="unparsed", error=action.problem) if action.code is None and same is None else None
+            )
+            candidates.append(Candidate(index=index, action=action, observation=seen, same_as=same))
         return tuple(candidates)
 
     async def _observe(
@@ -148,7 +151,8 @@ class CodeAgent:
     ) -> tuple[Candidate, ...]:
         """Run what has no observation yet; each is committed when its run ends. One broken sandbox is mended."""
         seen = {c.index: c.observation for c in candidates if c.observation is not None}
-        waiting = {c.index: c for c in candidates if c.same_as is None and c.index not in seen}
+        waiting = {c.index: c.action.code for c in candidates if c.same_as is None and c.action.code is not None}
+        waiting = {index: code for index, code in waiting.items() if index not in seen}
         seed = self._code_seed(task, step)
 
         def ran(index: int, observation: Observation) -> None:
@@ -157,15 +161,12 @@ class CodeAgent:
             del waiting[index]
 
         async def run() -> None:
-            codes = {index: c.action.code for index, c in waiting.items() if c.action.code is not None}
             if self._n > 1:
-                await state.try_out(codes, seed, ran)
-            for index, code in codes.items() if self._n == 1 else ():
+                await state.try_out(dict(waiting), seed, ran)
+            elif waiting:
+                ((index, code),) = waiting.items()
                 await state.go(index, code, seed, ran)
 
-        for index, candidate in list(waiting.items()):
-            if candidate.action.code is None:
-                ran(index, Observation(outcome="unparsed", error=candidate.action.problem))
         await twice(run, SandboxError, between=state.rewind)
         return tuple(c.model_copy(update={"observation": seen.get(c.index)}) for c in candidates)
 

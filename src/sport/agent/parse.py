@@ -117,8 +117,7 @@ def _tidy(code: str) -> str:
 
 
 def _thought(text: str) -> str:
-    text = re.sub(r"\s*\bCode:\s*$", "", text)
-    return re.sub(r"^\s*Thought:\s*", "", text).strip()
+    return text.strip().removesuffix("Code:").removeprefix("Thought:").strip()
 
 
 def _compiles(code: str) -> bool:

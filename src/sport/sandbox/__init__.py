@@ -1,1 +1,1 @@
-
+"""Where model-written code runs: interpreters that can be forked into isolated futures."""

@@ -12,10 +12,11 @@ import ctypes
 import io
 import json
 import linecache
-import os
 import random
+import resource
 import signal
 import sys
+import time
 import traceback
 import types
 from typing import Any
@@ -27,6 +28,8 @@ FRAMES_SHOWN = 4  # at each end of a long traceback
 
 class ToolError(Exception):
     """A tool said no. Code inside may catch it like any other exception."""
+
+    __module__ = "builtins"  # so that it is shown by its name alone
 
 
 class Answer(BaseException):
@@ -162,9 +165,9 @@ def _writer(descriptor: int) -> io.TextIOWrapper:
 
 
 def _line(frame: traceback.FrameSummary, step: int) -> str:
-    where = f"line {frame.lineno}" if frame.filename == f"<step {step}>" else f"{frame.filename[1:-1]}, line {frame.lineno}"
+    earlier = "" if frame.filename == f"<step {step}>" else f"{frame.filename[1:-1]}, "
     inside = "" if frame.name == "<module>" else f" in {frame.name}"
-    return f"{where}{inside}: {frame.line}"
+    return f"{earlier}line {frame.lineno}{inside}: {frame.line}"
 
 
 def _jsonable(answer: Any) -> Any:
@@ -178,4 +181,5 @@ def _jsonable(answer: Any) -> Any:
 
 
 def _cpu_seconds() -> float:
-    return sum(os.times()[:4])
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime

@@ -29,6 +29,7 @@ _ENVIRONMENT = {
     "PYTHONUTF8": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MPLBACKEND": "Agg",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # a state with threads cannot be forked
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")},
 }
 
@@ -73,6 +74,8 @@ class Zygote:
             if ready is None:
                 self._process.kill()
                 self._process.wait()
+                self._process = None
+                self._channel.close()
                 log.seek(0)
                 said = log.read()[-2000:].decode("utf-8", "replace").strip()
                 raise SandboxError(f"the sandbox did not start: {said or 'no word from it'}")
@@ -104,6 +107,14 @@ class Zygote:
             process.abandon()
             raise SandboxError(f"no new box: {reply['error']}")
         return await process.arrive()
+
+    def is_parent_of(self, pid: int) -> bool:
+        """Whether the zygote is the parent of ``pid``."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        return self._process is not None and int(stat.rpartition(")")[2].split()[1]) == self._process.pid
 
     async def kill(self, pid: int) -> int | None:
         """Kill a process with its group and descendants, and reap it: its wait status, None if it was reaped before."""
@@ -165,7 +176,12 @@ class Process:
         if ready is None or ready.get("op") != "ready":
             self.abandon()
             raise SandboxError("a new process died before it reported")
-        self.pid = int(ready["pid"])
+        pid = ready.get("pid")
+        # WALL: the peer's credentials. Until then at least: it is a child of the zygote, as every state is.
+        if not isinstance(pid, int) or not self.zygote.is_parent_of(pid):
+            self.abandon()
+            raise SandboxError("a new process named a pid that is not its own")
+        self.pid = pid
         return self
 
     async def fork(self, old: Path, new: Path, limit: int) -> Process:

@@ -35,7 +35,8 @@ def make_stub(spec: Mapping[str, Any], call: CallHost, work: str) -> Callable[..
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{spec['name']}{signature}: {error}") from None
-        return call(spec["name"], {k: checked(spec["name"], parameters[k], v, work) for k, v in bound.arguments.items()})
+        given = bound.arguments.items()
+        return call(spec["name"], {name: checked(spec["name"], parameters[name], v, work) for name, v in given})
 
     stub.__name__ = stub.__qualname__ = spec["name"]
     stub.__doc__ = _doc(spec)

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 MAX_FILE_BYTES = 64 << 20
 MAX_FILES = 4096  # in one directory tree
+MAX_DEPTH = 64
 MAX_TREE_BYTES = 512 << 20
 MAX_OUTPUTS = 32  # new files of one step that an observation carries
 
@@ -46,7 +48,7 @@ class Place:
 
     def remove(self) -> None:
         """Delete the directory."""
-        _remove(self.aside)
+        remove(self.aside)
 
 
 def fresh_root() -> Path:
@@ -63,9 +65,8 @@ def list_files(directory: Path) -> Listing:
         TreeTooLarge: more than ``MAX_FILES`` entries or ``MAX_TREE_BYTES`` bytes, hidden ones counted.
     """
     found: Listing = {}
-    entries = total = 0
-    for path, info in _walk(directory, PurePosixPath()):
-        entries += 1
+    total = 0
+    for entries, (path, info) in enumerate(_walk(directory, PurePosixPath()), 1):
         total += info.st_size if stat.S_ISREG(info.st_mode) else 0
         if entries > MAX_FILES:
             raise TreeTooLarge(f"more than {MAX_FILES} files")
@@ -175,7 +176,9 @@ def _opened(directory: Path, folders: list[str]) -> Iterator[int]:
 
 
 def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
-    """Every entry, folders before what they hold."""
+    """Every entry, folders before what they hold. Raises TreeTooLarge below ``MAX_DEPTH`` folders."""
+    if len(below.parts) > MAX_DEPTH:
+        raise TreeTooLarge(f"more than {MAX_DEPTH} folders in one another")
     with os.scandir(directory / below) as entries:
         found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     for name, info in found:
@@ -185,16 +188,21 @@ def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath
 
 
 def _move(source: Path, target: Path) -> None:
-    _remove(target)
+    remove(target)
     if source.is_dir() and not source.is_symlink():
         source.rename(target)
     else:
-        _remove(source)
+        remove(source)
         target.mkdir()
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+def remove(path: Path) -> None:
+    """Delete a file or a whole directory, also one that code has nested a thousand deep or closed to its owner."""
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except (RecursionError, PermissionError):
+        subprocess.run(["chmod", "-R", "u+rwx", "--", path], check=False, capture_output=True)
+        subprocess.run(["rm", "-rf", "--", path], check=True, capture_output=True)

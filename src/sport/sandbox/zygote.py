@@ -43,8 +43,7 @@ def _boot(control: socket.socket) -> None:
     if received is None:
         return
     settings = received[0]
-    for library in settings["libraries"]:
-        importlib.import_module(library)
+    _import_all(settings["libraries"])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"{threads} threads after importing {settings['libraries']}: a fork would lose all but one")
@@ -61,7 +60,20 @@ def _boot(control: socket.socket) -> None:
         frames.send(control, {"id": message["id"], **reply})
 
 
-def _open(control: socket.socket, settings: dict[str, Any], message: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+def _import_all(libraries: list[str]) -> None:
+    """Import them without pyarrow, unless it is asked for: pandas takes it where it lies, twice the memory to fork."""
+    hidden = "pyarrow" not in libraries
+    if hidden:
+        sys.modules["pyarrow"] = None  # type: ignore[assignment]
+    for library in libraries:
+        importlib.import_module(library)
+    if hidden:
+        del sys.modules["pyarrow"]
+
+
+def _open(
+    control: socket.socket, settings: dict[str, Any], message: dict[str, Any], descriptors: list[int]
+) -> dict[str, Any]:
     zygote = os.getpid()
     try:
         pid = os.fork()

@@ -12,6 +12,7 @@ from sport.tools.pictures import Pixels, pixels
 from sport.types import Parameter, ToolSpec
 
 SURE = 0.5  # lines that the recogniser believes in less are left out
+LARGEST = 1280  # pixels; where lines are is looked for in a picture scaled down to this, they are read in full
 LONGEST = 20  # a strip longer than this many times its width is widened: RapidOCR would scale it down to nothing
 
 Line = tuple[Box, str]
@@ -35,8 +36,16 @@ class Ocr:
     def __init__(self) -> None:
         from rapidocr import RapidOCR
 
-        threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
-        self._engine: Any = RapidOCR(params={**threads, "Global.use_cls": False, "Global.log_level": "error"})
+        self._engine: Any = RapidOCR(
+            params={
+                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+                "Det.limit_type": "max",  # its own choice enlarges the short side to 736: 25 s for a narrow strip
+                "Det.limit_side_len": LARGEST,
+                "Global.use_cls": False,
+                "Global.log_level": "error",
+            }
+        )
 
     def call(self, image: FileBytes) -> str:
         """The text. Raises ToolError when ``image`` is no picture."""

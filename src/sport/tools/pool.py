@@ -21,6 +21,7 @@ from sport.tools.base import FileBytes, ToolOutput
 from sport.tools.entry import ToolEntry
 
 MAKE_S = 120.0  # for a worker to start and a tool to load: imports and models, not counted against a call's deadline
+FAREWELL_S = 1.0  # for a worker that closed its socket to end
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 KEPT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")  # all that a worker inherits: no keys, no home
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
@@ -74,13 +75,17 @@ class Worker:
         }
         return await self._ask(frames.encode(head, [file.data for file in files.values()]), deadline_s)
 
-    async def kill(self) -> str:
-        """End the process and all that it started; says how it ended. Calling it again is allowed."""
+    async def kill(self, after_s: float = 0.0) -> str:
+        """End the process and all that it started; says how it ended. Calling it again is allowed.
+
+        ``after_s`` lets a process that is already ending do so by itself, so that its own exit code is known.
+        """
         process, self._process = self._process, None
         self._made.clear()
         if process is None:
             return "was not running"
-        with suppress(ProcessLookupError):  # it ended by itself
+        await _ended(process.pid, after_s)
+        with suppress(ProcessLookupError):  # nothing of its group is left
             os.killpg(process.pid, signal.SIGKILL)
         code = await asyncio.to_thread(process.wait)
         self._writer.close()
@@ -119,7 +124,7 @@ class Worker:
         except TimeoutError as error:
             raise WorkerError(f"no answer within {deadline_s:g} s") from error
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise WorkerError(f"its process {await self.kill()}") from error
+            raise WorkerError(f"its process {await self.kill(after_s=FAREWELL_S)}") from error
         except frames.FrameError as error:
             answered = False
             raise WorkerError(f"its process sent {error}") from error
@@ -173,6 +178,14 @@ class Pool:
         """End all processes."""
         for worker in self._workers:
             await worker.kill()
+
+
+async def _ended(pid: int, within_s: float) -> None:
+    """Wait for a child's end without reaping it: until then its number, and its group's, cannot be another's."""
+    for _ in range(round(within_s / 0.01)):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        await asyncio.sleep(0.01)
 
 
 def _output(head: frames.Head, blobs: list[bytes]) -> ToolOutput:

@@ -2,5 +2,5 @@
 
 ``pack`` lays a tree out as a row, ``attention`` keeps its branches apart, ``loss`` is the mathematics, ``trainer`` the
 optimiser, ``run.tune`` the whole stage. Importing this package loads nothing;
- ``pack`` needs no torch, everything else does.
+``pack`` needs no torch, everything else does.
 """

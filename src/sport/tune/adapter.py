@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from sport import checkpoint
 from sport.config import Tune
 from sport.errors import CheckpointError, TuningError
 
@@ -37,7 +38,7 @@ def attached(model: Any, base: str, settings: Tune, previous: Path | None, seed:
     """``model`` with a trainable LoRA: a fresh one drawn from ``seed``, or a copy of ``previous`` to go on with.
 
     ``base`` is what the adapter says it belongs to: the name of the checkpoint's directory, never a path. Afterwards
-    the model is as it was, but for gradients, which stay switched off.
+    the model is as it was.
 
     Raises:
         CheckpointError: ``previous`` is no adapter of this model.
@@ -48,7 +49,8 @@ def attached(model: Any, base: str, settings: Tune, previous: Path | None, seed:
     if any(isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer) for module in model.modules()):
         raise CheckpointError(f"{base}: the model has an adapter already; tune a checkpoint loaded without one")
     wanted = pattern(model, settings.targets)
-    with torch.random.fork_rng(devices=[]):
+    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
+    with checkpoint.quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if previous is None:
             config = peft.LoraConfig(
@@ -67,15 +69,16 @@ def attached(model: Any, base: str, settings: Tune, previous: Path | None, seed:
         tuned.unload()
         if hasattr(model, "peft_config"):
             del model.peft_config
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(flags[name])
 
 
 def _continued(model: Any, previous: Path) -> Any:
     import peft
 
-    try:
-        return peft.PeftModel.from_pretrained(model, str(previous), adapter_name=NAME, is_trainable=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{previous}: no adapter of this model ({error})") from error
+    detach = checkpoint.attach(model, previous)  # proves that every tensor finds its place, where PEFT would only warn
+    detach()
+    return peft.PeftModel.from_pretrained(model, str(previous), adapter_name=NAME, is_trainable=True)
 
 
 def save(tuned: Any, folder: Path) -> None:

@@ -121,7 +121,7 @@ def _rows(
             if renderer.segmentable
             else _singles(trajectory, steps, dialect, renderer, limit)
         )
-        kept = [tree.row() for tree in trees if tree.completions]
+        kept = [tree.row() for tree in trees if tree.decided]
         missing = sum(len(candidates) - 1 for candidates in steps.values()) - sum(len(row.pairs) for row in kept)
         if sum(len(tree.decided) for tree in trees) < len(steps):
             lost["cut" if kept else "too_long"] += 1

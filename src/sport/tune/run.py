@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from sport.checkpoint import quiet
 from sport.config import Tune
 from sport.errors import TuningError
 from sport.events import Progress, Silent
@@ -80,7 +81,7 @@ def tune(
     """Tune a LoRA on ``rows`` (``pack.rows``, or ``pack.sft_rows`` for SFT) and save it as ``out/adapter``.
 
     The reference is the checkpoint itself for ``reference = "start"``: whoever starts a run from an adapter merges it
-    into the checkpoint first. Afterwards the model answers as before: no LoRA, evaluation mode, gradients off.
+    into the checkpoint first. Afterwards the model answers as before: no LoRA, and in evaluation mode.
 
     Args:
         checkpoint: Loaded by the caller, without an adapter.
@@ -118,12 +119,13 @@ def tune(
         if stored is None:
             stored = reference.compute(scorer, tuned, rows, settings, progress)
             reference.store(out, mark, stored)
-        args = arguments(settings, out, scorer.device, seed)
-        trainer = TreeDPOTrainer(tuned, scorer, rows, stored, settings, args, seed, progress)
         last = last_complete(out)
         _drop_checkpoints(out, keep=last)
         try:
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
+            with quiet():
+                args = arguments(settings, out, scorer.device, seed)
+                trainer = TreeDPOTrainer(tuned, scorer, rows, stored, settings, args, seed, progress)
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
         finally:
             model.eval()
         shutil.rmtree(out / ADAPTER, ignore_errors=True)

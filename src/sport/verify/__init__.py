@@ -1,1 +1,1 @@
-
+"""Critics of steps."""

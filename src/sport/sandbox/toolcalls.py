@@ -1,0 +1,148 @@
+"""Host: what happens between a stub inside and the one callable that runs tools - or the journal that replaces it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sport.errors import SandboxError, ToolError
+from sport.sandbox import frames, workdir
+from sport.tools.base import Answered, CallTool, FileBytes
+from sport.types import CallRecord, File, ReadFile, ToolCall, ToolResult, ToolSpec
+
+MAX_ERROR = 1 << 15  # characters; any of them fit into a frame
+
+PutFile = Callable[[str, bytes], File]
+"""``put(name, data)``: store bytes; the file, with its hash and media type."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call that may be made: as it is recorded, and with file arguments as bytes for the tool."""
+
+    call: ToolCall
+    arguments: Mapping[str, Any]
+
+
+class Answers(Protocol):
+    """Where a running step's tool answers come from."""
+
+    async def answer(self, request: Request, directory: Path) -> CallRecord:
+        """The result, with its new files already written into ``directory``."""
+        ...
+
+
+class Desk:
+    """Checks what comes over the wall and fetches files for it. It trusts nothing that the inside says."""
+
+    def __init__(self, specs: Sequence[ToolSpec], call: CallTool, put: PutFile, read: ReadFile) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self.call = call
+        self.put = put
+        self.read = read
+
+    def admit(self, message: Mapping[str, Any], directory: Path) -> Request:
+        """Turn a ``call`` frame into a request; file names become the bytes that lie in ``directory``.
+
+        Raises:
+            ToolError: no such tool or parameter, or no such file; the code inside sees it, and it is not recorded.
+        """
+        spec = self._specs.get(str(message.get("name")))
+        given = message.get("arguments")
+        if spec is None or not isinstance(given, dict):
+            raise ToolError(f"no such tool: {message.get('name')!r}")
+        kinds = {parameter.name: parameter.type for parameter in spec.parameters}
+        recorded: dict[str, Any] = {}
+        passed: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in kinds:
+                raise ToolError(f"{spec.name}: unknown argument {name!r}")
+            if kinds[name] == "file" and value is not None:
+                file, data = self._fetch(spec.name, value, directory)
+                recorded[name] = {"file": file.sha256, "name": file.name}
+                passed[name] = FileBytes(data, file.media_type)
+            else:
+                recorded[name] = passed[name] = clean_json(value)
+        return Request(ToolCall(name=spec.name, arguments=recorded), passed)
+
+    def _fetch(self, tool: str, name: Any, directory: Path) -> tuple[File, bytes]:
+        if not isinstance(name, str):
+            raise ToolError(f"{tool}: a file is given by its name")
+        name = _clean_text(name)
+        try:
+            data = workdir.read_inside(directory, name)
+        except FileNotFoundError as error:
+            there = ", ".join(sorted(workdir.list_files(directory))[: workdir.MAX_OUTPUTS]) or "no files"
+            raise ToolError(f"{tool}: no file {name!r}; the working directory holds: {there}") from error
+        except (OSError, ValueError) as error:
+            raise ToolError(f"{tool}: {name!r} cannot be read; give a file inside the working directory") from error
+        return self.put(name, data), data
+
+
+class Live:
+    """Answers by calling the tools."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def answer(self, request: Request, directory: Path) -> CallRecord:
+        """Call the tool and bring its files in under free names."""
+        started = time.monotonic()
+        answered = await self._desk.call(request.call.name, request.arguments)
+        return CallRecord(call=request.call, result=self._result(answered, directory, time.monotonic() - started))
+
+    def _result(self, answered: Answered, directory: Path, wall_s: float) -> ToolResult:
+        wall_s = answered.wall_s or wall_s
+        if answered.error is not None:
+            return ToolResult(error=answered.error[:MAX_ERROR], cached=answered.cached, wall_s=wall_s)
+        try:
+            frames.encode({"value": answered.value, "files": list(answered.files)})
+            files = tuple(self._bring(directory, name, data) for name, data in answered.files.items())
+        except (frames.FrameError, OSError) as error:
+            return ToolResult(error=f"the tool's result cannot be handed over ({error})", wall_s=wall_s)
+        return ToolResult(value=answered.value, files=files, cached=answered.cached, wall_s=wall_s)
+
+    def _bring(self, directory: Path, name: str, data: bytes) -> File:
+        return self._desk.put(workdir.write_new(directory, name, data), data)
+
+
+class Tape:
+    """Answers from a journal, in its order, and calls nothing."""
+
+    def __init__(self, desk: Desk, records: Sequence[CallRecord]) -> None:
+        self._desk = desk
+        self._records: Iterator[CallRecord] = iter(records)
+
+    async def answer(self, request: Request, directory: Path) -> CallRecord:
+        """The next record. Raises SandboxError when another tool was called than then."""
+        record = next(self._records, None)
+        if record is None or record.call.name != request.call.name:
+            expected = "no call" if record is None else record.call.name
+            raise SandboxError(f"replay diverged: the journal has {expected} where the code called {request.call.name}")
+        for file in record.result.files:
+            workdir.place_file(directory, file.name, self._desk.read(file))
+        return record
+
+    def finish(self) -> None:
+        """Raises SandboxError when the journal has calls that were not made again."""
+        record = next(self._records, None)
+        if record is not None:
+            raise SandboxError(f"replay diverged: the code did not call {record.call.name} again")
+
+
+def clean_json(value: Any) -> Any:
+    """A JSON value that UTF-8 can hold: lone surrogates become question marks."""
+    if isinstance(value, str):
+        return _clean_text(value)
+    if isinstance(value, list):
+        return [clean_json(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean_text(key): clean_json(item) for key, item in value.items()}
+    return value
+
+
+def _clean_text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
