@@ -19,7 +19,9 @@ LABEL = b"Sugar 12 g"
 FILE = File(name="a.png", sha256=hashlib.sha256(LABEL).hexdigest(), size=len(LABEL), media_type="image/png")
 
 
-def task(name: str = "t1", query: str = "How many grams of sugar are in 3 servings?", files: Sequence[File] = (FILE,)) -> Task:
+def task(
+    name: str = "t1", query: str = "How many grams of sugar are in 3 servings?", files: Sequence[File] = (FILE,)
+) -> Task:
     return Task(id=name, query=query, files=tuple(files))
 
 

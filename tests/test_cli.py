@@ -117,7 +117,7 @@ def test_corrupt_weights_are_one_message(sport: Callable[..., Done], tmp_path: P
 # ------------------------------------------------------------------------------------------- run directories
 
 
-def test_a_directory_below_a_file_is_refused(sport: Callable[..., Done], tmp_path: Path) -> None:
+def test_a_directory_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     scripted(tmp_path, "pass")
     done = with_loop(tmp_path, "run", str(TINY), "--out", "file/run")
@@ -141,10 +141,11 @@ def test_a_run_of_a_newer_schema_is_refused(sport: Callable[..., Done], tmp_path
     assert "newer sport" in is_one_message(sport("report", "run"))
 
 
-def test_a_second_process_is_refused_with_the_pid_of_the_first(sport: Callable[..., Done], tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [("--resume", "run"), (str(TINY), "--out", "run")])
+def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path: Path, how: tuple[str, ...]) -> None:
+    scripted(tmp_path, "raise AssertionError")
     with Store.create(tmp_path / "run", Config()):
-        assert str(os.getpid()) in is_one_message(sport("run", "--resume", "run"))
-        assert str(os.getpid()) in is_one_message(sport("run", TINY, "--out", "run"))
+        assert str(os.getpid()) in is_one_message(with_loop(tmp_path, "run", *how))
 
 
 # ----------------------------------------------------------------------------------------- a scripted loop
@@ -156,7 +157,7 @@ def scripted(folder: Path, body: str) -> None:
         textwrap.dedent(
             """
             import asyncio, os, sys, time, types
-            import sport.cli, sport.report
+            import sport.cli
             from sport.errors import *
 
             async def run(kit):
@@ -170,9 +171,9 @@ def scripted(folder: Path, body: str) -> None:
                 out.write_text("a page")
                 return out
 
-            sport.report.build = build
             for name, parts in (
                 ("loop", dict(run=run, stage=stage)),
+                ("report", dict(build=build)),
                 ("wire", dict(build=lambda store, progress: (store, progress), check=lambda config: None)),
             ):
                 module = sys.modules[f"sport.{{name}}"] = types.ModuleType(f"sport.{{name}}")

@@ -57,7 +57,8 @@ def check(path: Path) -> dict[str, Any]:
     kind = config.get("model_type")
     if kind not in VISION_TYPES and ("vision_config" in config or kind not in _causal_types()):
         raise CheckpointError(
-            f"{path}: model_type {kind!r} is not supported; expected {' or '.join(VISION_TYPES)}, or a text-only causal model"
+            f"{path}: model_type {kind!r} is not supported; "
+            f"expected {' or '.join(VISION_TYPES)}, or a text-only causal model"
         )
     if not any((path / name).is_file() for name in _WORDS):
         raise CheckpointError(f"{path}: no tokenizer; expected tokenizer.json; save the tokenizer into this directory")
@@ -112,7 +113,7 @@ def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, A
         # Not AutoProcessor: it wants a video processor too, and that needs torchvision.
         family: Any = AutoImageProcessor
         processor = family.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    _check_patches(path, config, processor)
+    _check_patches(path, processor)
     return tokenizer, processor
 
 
@@ -163,13 +164,14 @@ def _check_header(file: Path) -> None:
         raise CheckpointError(f"{file}: corrupt or truncated ({error}); copy or download it again") from error
 
 
-def _check_patches(path: Path, config: dict[str, Any], processor: Any) -> None:
-    vision = _auto_config().for_model(**config).vision_config
+def _check_patches(path: Path, processor: Any) -> None:
+    vision = _auto_config().from_pretrained(path, local_files_only=True).vision_config
     for here, there in (("patch_size", "patch_size"), ("merge_size", "spatial_merge_size")):
         got, wanted = getattr(processor, here), getattr(vision, there)
         if got != wanted:
             raise CheckpointError(
-                f"{path}: the image processor has {here} {got}, the model was built for {wanted}; copy {_PICTURES[0]} from the original model"
+                f"{path}: the image processor has {here} {got}, the model was built for {wanted}; "
+                f"copy {_PICTURES[0]} from the original model"
             )
 
 
@@ -194,7 +196,8 @@ def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
             raise CheckpointError(
-                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {_some(report[what])}; copy both from one place"
+                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {_some(report[what])}; "
+                "copy both from one place"
             )
     return model.eval()
 

@@ -93,9 +93,10 @@ def run(
 
 def _whole(folder: Path, settings: Config | None) -> None:
     """A run from its first to its last stage, then what came of it. ``settings`` is None to resume."""
-    from sport import loop
 
     async def work(kit: Any) -> None:
+        from sport import loop
+
         await loop.run(kit)
 
     began = time.monotonic()
@@ -132,9 +133,9 @@ def _stage(name: str, what: str) -> None:
     """Add the command that does one stage of a run that exists."""
 
     def command(folder: Folder, iteration: Iteration = None) -> None:
-        from sport import loop
-
         async def work(kit: Any) -> None:
+            from sport import loop
+
             await loop.stage(kit, name, iteration)
 
         with _opened(folder, None) as store:

@@ -35,7 +35,8 @@ class Tune(Protocol):
         self, iteration: int, trajectories: Sequence[Trajectory], pairs: Sequence[Pair], previous: Path | None
     ) -> tuple[Path | None, dict[str, Json]]:
         """Tune on ``pairs``, going on from the adapter ``previous``; the new adapter (None: nothing to tune on), and
-        figures worth noting."""
+        figures worth noting.
+        """
         ...
 
 

@@ -117,7 +117,17 @@ def _tuner(folder: Path, config: Config, dialect: Dialect, loaded: Checkpoint, r
             return None, {"tuned": False, **lost}
         out = folder / "tune" / f"{iteration:02d}"
         seed = derive(config.seed, "tune", iteration)
-        result = run(loaded, rows, out, config.tune, seed=seed, previous=previous, progress=progress, resume=True)
+        result = run(
+            loaded,
+            rows,
+            out,
+            config.tune,
+            picture=renderer.picture,
+            seed=seed,
+            previous=previous,
+            progress=progress,
+            resume=True,
+        )
         first, last = result.history[0], result.history[-1]
         note = {"tuned": True, "steps": result.steps, "rows": result.rows, "pairs": result.pairs, "tokens": result.tokens}
         curve = {f"{name}_{end}": entry.get(name) for name in ("loss", "accuracy", "margin") for end, entry in (("first", first), ("last", last))}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from agentkit import Tools, act, agent, pick, sandbox, task
 from recorder import MemoryRecorder
-
 from sport.errors import ContentError, FatalModelError, RunError, SandboxError, TransientModelError
 from sport.llm.scripted import ScriptedLLM
 from sport.seeds import derive
@@ -35,9 +35,7 @@ async def test_the_winners_world_lives_on_and_the_losers_do_not():
     first = [act(f"x = {i}\nopen('f{i}', 'w').close()") for i in range(3)]
     second = [act(f"import glob\nprint(x, sorted(glob.glob('*')), {i})") for i in range(3)]
     steps, _, _ = await play(book(first, second), n=3, judge=pick(1), max_steps=2)
-    assert [c.observation.stdout.strip() for c in steps[1].candidates] == [
-        f"1 ['a.png', 'f1'] {i}" for i in range(3)
-    ]
+    assert [c.observation.stdout.strip() for c in steps[1].candidates] == [f"1 ['a.png', 'f1'] {i}" for i in range(3)]
 
 
 async def test_an_answer_ends_it_as_canonical_text():
@@ -85,7 +83,7 @@ async def test_equal_candidates_run_and_are_judged_once():
     tools, judge = Tools(), pick(2)
     same = act("print(ocr('a.png'))")
     texts = [same, same + "  ", act("print(2)"), same.replace("```py", "```python")]
-    steps, _, record = await play(book(texts), n=4, judge=judge, tools=tools, max_steps=1)
+    steps, _, _ = await play(book(texts), n=4, judge=judge, tools=tools, max_steps=1)
     assert [c.same_as for c in steps[0].candidates] == [None, 0, None, 0]
     assert [c.observation is None for c in steps[0].candidates] == [False, True, False, True]
     assert tools.calls == 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from agentkit import act, agent, sandbox, task
 from recorder import MemoryRecorder
-
 from sport.agent.fleet import run_all, run_tasks
 from sport.errors import InputError
 from sport.llm.scripted import ScriptedLLM

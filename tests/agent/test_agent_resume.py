@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from agentkit import Tools, act, agent, sandbox, task
 from recorder import Killed, MemoryRecorder
-
 from sport.llm.scripted import ScriptedLLM
 from sport.types import Verdict
 
@@ -13,7 +13,7 @@ STEPS = [
     [act("x = ocr('a.png')\nprint(x)"), act("x = 0"), act("1 / 0")],
     [act("import random\ny = random.random()\nprint(x, y)"), "no code", act("print(y)")],
     [act("raise ValueError(y)"), act("z = 3\nprint(y)"), act("z = 3\nprint(y)")],
-    [act("final_answer([x, y, z])"), act("final_answer(0)")],
+    [act("final_answer([x, y])"), act("final_answer(0)")],
 ]
 
 
@@ -42,21 +42,22 @@ async def undisturbed(n):
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 async def test_a_kill_before_any_commit_changes_nothing(n):
-    whole, tools_whole = await undisturbed(n)
-    assert whole.trajectory("x").end.state in ("answered", "step_limit")
-    for point in range(len(whole.commits)):
-        tools, record = Tools(), MemoryRecorder([task()], kill_after=point)
-        async with sandbox(tools) as box:
+    whole, _ = await undisturbed(n)
+    assert whole.trajectory("x").end.state == "answered"
+    tools = Tools()
+    async with sandbox(tools) as box:
+        for point in range(len(whole.commits)):
+            record, tools.calls = MemoryRecorder([task()], kill_after=point), 0
             with pytest.raises(Killed):
                 await go_on(record, box, n=n)
-            calls_before, record.kill_after = tools.calls, None
+            observed, record.kill_after = ("observed", "x", "0", "0") in record.commits, None
+            before, tools.calls = tools.calls, 0
             llm = await go_on(record, box, n=n)
-        assert record.dump() == whole.dump(), point
-        lost_ask = whole.commits[point - 1][0] == "asked" if point else False
-        assert sum(record.asks.values()) == len(whole.asks) + lost_ask
-        assert len(llm.calls) == sum(1 for kind, *_ in whole.commits[point:] if kind == "sampled")
-        observed_look = ("observed", "x", "0", "0") in record.commits[:point]
-        assert tools.calls == (tools_whole.calls if observed_look or not calls_before else 2)
+            assert record.dump() == whole.dump(), point
+            lost_ask = whole.commits[point - 1][0] == "asked" if point else False
+            assert sum(record.asks.values()) == len(whole.asks) + lost_ask
+            assert len(llm.calls) == sum(1 for kind, *_ in whole.commits[point:] if kind == "sampled")
+            assert (before, tools.calls) in ([(1, 0)] if observed else [(0, 1), (1, 1)])
 
 
 async def test_a_kill_again_and_again_still_arrives():

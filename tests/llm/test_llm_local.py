@@ -119,20 +119,19 @@ async def test_a_single_pixel_is_really_seen(checkpoint, llm):
 
 
 async def test_logprob_is_that_of_the_sampled_tokens_at_temperature_one(checkpoint, llm):
-    """Also with candidates of other temperatures beside it, and whether the text ended or was cut."""
-    sampling = Sampling(temperatures=(0.3, 1.0, 1.5), top_k=20, max_new_tokens=12, seed=3)
-    for sample in await llm.sample(CONVERSATIONS[4], 3, sampling):
-        prompt = llm.renderer.prompt(CONVERSATIONS[4]).ids
+    sampling = Sampling(temperatures=(0.3, 1.5) * 20, top_k=100, max_new_tokens=3, seed=3)
+    prompt = llm.renderer.prompt(CONVERSATIONS[4]).ids
+    checked = 0
+    for sample in await llm.sample(CONVERSATIONS[4], 40, sampling):
         written = llm.renderer.completion(sample.text, sample.finished)
         if len(written) != sample.usage.completion_tokens:
-            continue  # its tokens are not the ones its text is made of
+            continue  # a random model's tokens are not always those that its text would be cut into
         with torch.no_grad():
             logits = checkpoint.model(input_ids=torch.tensor([[*prompt, *written]])).logits[0]
         scores = logits[len(prompt) - 1 : -1].log_softmax(-1)
         assert sample.logprob == pytest.approx(float(scores[range(len(written)), written].sum()), abs=1e-3)
-        break
-    else:
-        pytest.fail("no sample could be checked")
+        checked += 1
+    assert checked > 5
 
 
 # ------------------------------------------------------------------------------------------------ seeds
@@ -185,7 +184,7 @@ async def test_the_end_of_turn_finishes_and_is_no_text(checkpoint, llm):
     ended = [s for s in samples if s.finished]
     assert ended and len(ended) < 40
     assert not any("<|" in s.text for s in ended)
-    assert all(s.usage.completion_tokens < 60 or s.finished for s in samples)
+    assert all(s.usage.completion_tokens == 60 for s in samples if not s.finished)
 
 
 async def test_a_stop_string_ends_the_text_before_it(llm):
@@ -198,13 +197,13 @@ async def test_a_stop_string_ends_the_text_before_it(llm):
 
 
 async def test_the_context_is_a_limit(llm):
-    long = ask("a b " * 490)
+    long = ask("7" * 970)
     room = 1024 - len(llm.renderer.prompt(long).ids)
     assert 0 < room < 60
     sample = (await llm.sample(long, 1, Sampling(temperature=0, max_new_tokens=200)))[0]
     assert sample.finished or sample.usage.completion_tokens == room
     with pytest.raises(ContentError, match="context 1024"):
-        await llm.sample(ask("a b " * 600), 1, GREEDY)
+        await llm.sample(ask("7" * 1020), 1, GREEDY)
 
 
 async def test_a_picture_that_cannot_be_read_fails_its_own_request_only(checkpoint):

@@ -7,7 +7,7 @@ import pytest
 
 from conformance.tools import ToolSuite
 from scenes import copies, file, label
-from sport.tools.ocr import Ocr
+from sport.tools.ocr import Ocr, without_leaders
 
 ROWS = [("Energy", "540kJ"), ("Sugar", "12.5g"), ("Protein", "8g")]
 
@@ -48,3 +48,17 @@ class TestOcr(ToolSuite):
         picture = PIL.Image.new("RGBA", (240, 80), (0, 0, 0, 0))
         PIL.ImageDraw.Draw(picture).text((20, 20), "Harbour", fill=(0, 0, 0, 255), font=PIL.ImageFont.load_default(36))
         assert tool.call(file(picture)) == "Harbour"
+
+
+@pytest.mark.parametrize(
+    ("seen", "text"),
+    [
+        ("Fat ....... 30 g\nSalt .2 g", "Fat 30 g\nSalt 2 g"),
+        ("Fat....3g", "Fat 3g"),
+        ("Iron .. . ..4 mg\nSoup 3.50", "Iron 4 mg\nSoup 3.50"),
+        ("Salt . 199 mg", "Salt 199 mg"),
+        ("Salt .5 g\nFat 3.5 g. Enjoy.", "Salt .5 g\nFat 3.5 g. Enjoy."),
+    ],
+)
+def test_leaders_become_a_space_and_decimals_stay(seen, text):
+    assert without_leaders(seen) == text

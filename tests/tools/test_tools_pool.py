@@ -27,7 +27,7 @@ def notes(tmp_path):
 @pytest.fixture
 async def box(troublesome, notes):
     entry = ToolEntry(troublesome.Trouble.spec, "troublesome:Trouble", {"notes": str(notes)})
-    box = Toolbox([entry], workers=2, deadline_s=2.0, memory_mb=256, cache=MemoryCache())
+    box = Toolbox([entry], workers=2, deadline_s=3.0, memory_mb=256, cache=MemoryCache())
     yield box
     await box.stop()
 
@@ -63,7 +63,7 @@ async def test_bytes_go_in_and_files_come_out(box):
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("hang", "no answer within 2 s"),
+        ("hang", "no answer within 3 s"),
         ("swell", "out of memory"),
         ("exit", r"died \(exit code 3\)"),
         ("leave", r"died \(exit code 1\)"),
@@ -79,7 +79,7 @@ async def test_trouble_is_an_error_text_in_time_and_the_next_call_works(box, wha
     await box.start()
     start = time.perf_counter()
     answered = await box.call("trouble", {"what": what})
-    assert time.perf_counter() - start < 3.5
+    assert time.perf_counter() - start < 6
     assert answered.value is None and not answered.files
     assert re.search(words, answered.error)
     assert (await box.call("trouble", {"what": "fine"})).error is None
@@ -126,12 +126,11 @@ async def test_a_caller_that_gives_up_does_not_take_the_others_answer_away(box, 
 
 async def test_different_calls_run_side_by_side(box):
     await box.start()
-    start = time.perf_counter()
-    await asyncio.gather(*(box.call("trouble", {"what": f"slow:{i}"}) for i in range(2)))
-    assert time.perf_counter() - start < 0.58
+    answers = await asyncio.gather(*(box.call("trouble", {"what": f"meet:{i}"}) for i in range(2)))
+    assert [answer.value for answer in answers] == ["met", "met"]
 
 
-async def test_a_hanging_tool_is_killed_with_what_it_started(box, notes):
+async def test_a_worker_is_killed_with_what_it_started(box, notes):
     child = (await box.call("trouble", {"what": "brood"})).value
     assert alive(child)
     await box.stop()

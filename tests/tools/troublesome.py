@@ -41,6 +41,11 @@ class Trouble:
         time.sleep(0.3)
         return "slept"
 
+    def meet(self, what, file):
+        while len(Path(self._notes).read_text().splitlines()) < 2:
+            time.sleep(0.01)
+        return "met"
+
     def hang(self, what, file):
         while True:
             time.sleep(1)

@@ -7,9 +7,9 @@ from typing import Any
 
 import PIL.Image
 import torch
-from tune.trees import Bench
 
 from sport.types import Image, Message, Pair, Text, Trajectory
+from tune.trees import Bench
 
 
 def log_prob(bench: Bench, trajectory: Trajectory, step: int, candidate: int) -> torch.Tensor:

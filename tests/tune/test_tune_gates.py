@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 import torch
-from tune import slow
-from tune.trees import Bench, Shape, bench
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from models import tiny_tokenizer
 from sport import pairs
+from sport.checkpoint import load
 from sport.config import Tune
+from sport.errors import CheckpointError
 from sport.tune import adapter, attention
 from sport.tune.batch import collate
 from sport.tune.forward import Scorer
 from sport.tune.loss import preference_loss
 from sport.tune.pack import Row, rows
 from sport.types import Pair, Trajectory
+from tune import slow
+from tune.trees import Bench, Shape, bench
 
 CASES = {
     "one step, two candidates": Shape(steps=1, n=2),
@@ -117,7 +121,10 @@ def test_rows_equal_one_candidate_at_a_time_in_float32(tmp_path: Path, exact: Be
     truth = slow.all_log_probs(exact, trajectory, asked)
     with ExitStack() as stack:
         tuned(single, stack)
-        tree, reference = tree_scores(single, lay_out(single, trajectory)), slow.all_log_probs(single, trajectory, asked)
+        tree, reference = (
+            tree_scores(single, lay_out(single, trajectory)),
+            slow.all_log_probs(single, trajectory, asked),
+        )
         allowed = max(1e-5, 2 * distance(vector(reference), vector(truth)))
         assert distance(vector(tree), vector(reference)) <= allowed
         slow_gradients, true_gradients = gradients(single, reference, asked), gradients(exact, truth, asked)
@@ -205,3 +212,23 @@ def test_the_model_is_as_before_afterwards(tmp_path: Path) -> None:
     assert names == [name for name, _ in model.named_modules()]
     assert kinds == (model.config._attn_implementation, model.config.text_config._attn_implementation)
     assert torch.equal(before, model(input_ids=ids).logits)
+
+
+def test_a_model_that_reads_text_only_learns_from_rows_too(tmp_path: Path) -> None:
+    size = tiny_tokenizer(tmp_path)
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
+    config = Qwen2Config(vocab_size=size, hidden_size=64, intermediate_size=96, initializer_range=0.1, **heads)
+    Qwen2ForCausalLM(config).save_pretrained(tmp_path)
+    found = Bench(load(tmp_path, dtype="float64"))
+    trajectory = found.trajectory(Shape(steps=3, n=4), seed=10)
+    asked = pairs.read(trajectory)[0]
+    reference = slow.all_log_probs(found, trajectory, asked)
+    assert distance(vector(tree_scores(found, lay_out(found, trajectory))), vector(reference)) <= 1e-9
+
+
+def test_an_unproven_kind_of_model_is_refused() -> None:
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    )
+    with pytest.raises(CheckpointError, match="llama: no such model can be tuned here; expected one of qwen2"):
+        Scorer(model, lambda file: pytest.fail("no picture is asked for"))

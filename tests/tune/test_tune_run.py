@@ -14,7 +14,6 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
-from tune.trees import Bench, Shape, bench
 
 from sport import checkpoint, pairs
 from sport.config import Tune
@@ -24,6 +23,7 @@ from sport.tune.batch import collate
 from sport.tune.forward import Scorer
 from sport.tune.pack import Row, rows, sft_rows
 from sport.tune.run import TuneResult, tune
+from tune.trees import Bench, Shape, bench
 
 FAST = Tune(rank=4, alpha=8, learning_rate=5e-3, epochs=2, rows_per_step=2, save_steps=3)
 SHAPES = (Shape(steps=2, n=3, task_pictures=1), Shape(steps=1, n=4), Shape(steps=3, n=2, length=20))
@@ -112,7 +112,7 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(undisturbed: TuneResult, tm
     torch.testing.assert_close(weights(result.adapter), weights(undisturbed.adapter), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("step", [1, 4, 6, 9])
+@pytest.mark.parametrize("step", [1, 4, 7, 11])
 def test_it_resumes_from_any_step(
     ready: tuple[Bench, list[Row]], undisturbed: TuneResult, tmp_path: Path, step: int
 ) -> None:
@@ -151,7 +151,6 @@ def test_the_adapter_is_a_plain_one(ready: tuple[Bench, list[Row]], undisturbed:
         wrapped = peft.PeftModel.from_pretrained(found.checkpoint.model, str(undisturbed.adapter))
     assert (scores() - before).abs().max() > 1e-3
     wrapped.unload()
-    del found.checkpoint.model.peft_config
     assert torch.equal(scores(), before)
     config = json.loads((undisturbed.adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"
@@ -169,7 +168,7 @@ def test_the_next_iteration_goes_on_with_the_adapter(
     slow_start = FAST.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
     start = run(found, made, tmp_path / "start", slow_start, previous=undisturbed.adapter)
     torch.testing.assert_close(weights(start.adapter), weights(undisturbed.adapter), rtol=0, atol=1e-6)
-    assert start.history[0]["margin"] > 0.1  # against the model that the run started from
+    assert start.history[0]["margin"] > 0.02  # against the model that the run started from
     previous = slow_start.model_copy(update={"reference": "previous"})
     again = run(found, made, tmp_path / "previous", previous, previous=undisturbed.adapter)
     assert again.history[0]["margin"] == pytest.approx(0, abs=1e-4)  # against the adapter it goes on with

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-from models import tiny_qwen2_vl
 
+from models import tiny_qwen2_vl
 from sport.checkpoint import Checkpoint, load
 from sport.dialect import Dialect
 from sport.render import Renderer
 from sport.types import Action, Candidate, File, Observation, Step, Task, Trajectory, Verdict
 
-WORDS = "read label sugar 12 g count circles red blue = ( ) ocr print final_answer total * 2 + 7 scene.png \n".split(" ")
+WORDS = ("read label", "sugar", "12 g", "count", "circles", "red", "blue", " = ", "(x)", "ocr", "print", "2 + 7", "\n")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Two ways to run coroutines: all at once, and once more."""
+"""Ways to run coroutines: all at once, all to their ends, and once more."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
                 group.create_task(coroutine)
     except BaseExceptionGroup as errors:
         raise _first(errors) from None
+
+
+async def each(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines at once and let every one come to its end; then the first error, in their order, is raised.
+
+    For work whose other results are worth having although one of it failed.
+    """
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def twice(

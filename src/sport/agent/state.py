@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
-from sport.agent.running import together
+from sport.agent.running import each
 from sport.sandbox.base import Entry, Interpreter, Sandbox
 from sport.types import Candidate, File, Observation
 
@@ -51,7 +50,10 @@ class State:
         await self.rewind()
 
     async def try_out(self, codes: Mapping[int, str], seed: int, ran: Callable[[int, Observation], None]) -> None:
-        """Run every code in a future of its own, all at once; ``ran(index, observation)`` as each one ends."""
+        """Run every code in a future of its own, all at once; ``ran(index, observation)`` as each one ends.
+
+        Where one breaks, the others still come to their ends before the error is raised.
+        """
 
         async def one(index: int, code: str) -> None:
             future = self._futures[index] = await state.fork()
@@ -59,7 +61,7 @@ class State:
 
         if codes:
             state = await self._alive()
-            await together(one(index, code) for index, code in codes.items())
+            await each(one(index, code) for index, code in codes.items())
 
     async def go(self, index: int, code: str, seed: int, ran: Callable[[int, Observation], None]) -> None:
         """Run the only code on the state itself: no fork, for there is nothing to compare it with."""
@@ -98,8 +100,4 @@ class State:
 
 
 async def _close(interpreters: Iterable[Interpreter | None]) -> None:
-    """Close them all, even if one of them cannot be closed; its error is raised afterwards."""
-    work = [interpreter.close() for interpreter in interpreters if interpreter is not None]
-    for result in await asyncio.gather(*work, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+    await each(interpreter.close() for interpreter in interpreters if interpreter is not None)

@@ -40,7 +40,12 @@ class LocalLLM(LLM):
     """Samples from a checkpoint in this process; the event loop lives on meanwhile.
 
     A batch holds at most ``max_rows`` candidates; longer queues are split in their order, and a single conversation
-    with a larger n runs alone. Prompt tokens are charged to candidate 0: they are encoded once.
+    with a larger n runs alone. Prompt tokens are charged to candidate 0: they are encoded once. A sample's ``logprob``
+    is the sum over its tokens, the end of turn included, at temperature 1 and without top-k and top-p; ``finished`` is
+    False at the token limit and at the end of the model's context.
+
+    Equal seeds give equal texts in any batch, up to rounding: a batch of another shape may round its sums differently,
+    and that may tip a draw that lies on an edge. Equal batches give equal texts.
 
     An adapter is merged into float32 and float64 weights and attached beside 16-bit ones.
     """

@@ -70,7 +70,9 @@ def chart(split: str, measured: Sequence[tuple[int, Mapping[str, Metric]]]) -> C
 
 
 def _point(x: float, iteration: int, name: str, metric: Metric) -> Point:
-    words = f"{name}, iteration {iteration}: {100 * metric.value:.1f} % ({100 * metric.low:.1f} to {100 * metric.high:.1f})"
+    words = (
+        f"{name}, iteration {iteration}: {100 * metric.value:.1f} % ({100 * metric.low:.1f} to {100 * metric.high:.1f})"
+    )
     return Point(x, _height(metric.value), _height(metric.low), _height(metric.high), words)
 
 

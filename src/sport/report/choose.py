@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TypeVar
 
-from sport.store import Store
+from sport.answers import answers_match
+from sport.store import Score, Store
 from sport.trees import Outline
+
+T = TypeVar("T")
 
 MAIN = "AnsAcc"  # the score that says whether an answer was right
 _EVAL_TASKS = 18
@@ -16,11 +20,16 @@ _EVAL_TASKS = 18
 
 @dataclass(frozen=True)
 class Pick:
-    """A trajectory to show. ``right`` is None where nobody scored it; ``change`` is "gained", "lost" or ""."""
+    """A trajectory to show, with its scores; ``change`` is "gained", "lost" or ""."""
 
     outline: Outline
-    right: bool | None
+    scores: Mapping[str, Score]
     change: str = ""
+
+    @property
+    def right(self) -> bool | None:
+        """Whether its answer was right; None where nobody scored it."""
+        return is_right(self.scores)
 
     @property
     def outcome(self) -> str:
@@ -59,9 +68,10 @@ def _evaluated(store: Store, outlines: Sequence[Outline], limit: int) -> tuple[P
     groups: dict[tuple[bool | None, bool | None], list[list[Pick]]] = {}
     for task, old in before.items():
         new = after.get(task, old)
-        was, now = is_right(scores.get(old.id, {})), is_right(scores.get(new.id, {}))
+        told = {o.id: scores.get(o.id, {}) for o in (old, new)}
+        was, now = is_right(told[old.id]), is_right(told[new.id])
         change = "gained" if (was, now) == (False, True) else "lost" if (was, now) == (True, False) else ""
-        picks = [Pick(old, was, change)] + ([Pick(new, now, change)] if new is not old else [])
+        picks = [Pick(o, told[o.id], change) for o in ((old, new) if new is not old else (old,))]
         groups.setdefault((was, now), []).append(picks)
     changed = _interleave(groups.pop((False, True), []), groups.pop((True, False), []))
     order = [*changed[: 2 * _EVAL_TASKS // 3], *_interleave(*groups.values()), *changed[2 * _EVAL_TASKS // 3 :]]
@@ -78,14 +88,21 @@ def _explored(store: Store, outlines: Sequence[Outline], limit: int) -> tuple[Pi
         mine = [o for o in outlines if o.iteration == iteration]
         columns.append(sorted(mine, key=lambda o: -pairs[o.id]))
     chosen = sorted(_interleave(*columns)[: max(0, limit)], key=lambda o: (o.iteration, o.ordinal))
-    return tuple(Pick(o, is_right(scores.get(o.id, {}))) for o in chosen)
+    return tuple(Pick(o, scores.get(o.id) or _against_key(store, o)) for o in chosen)
 
 
-def is_right(scores: dict[str, float | bool | None]) -> bool | None:
+def _against_key(store: Store, outline: Outline) -> Mapping[str, Score]:
+    """An explored answer is scored here: no stage does, since nothing that learns may read the key."""
+    key = store.key(outline.task_id)
+    answer = outline.end.answer if outline.end else None
+    return {} if key is None or answer is None else {MAIN: answers_match(answer, key.answer)}
+
+
+def is_right(scores: Mapping[str, Score]) -> bool | None:
     """Whether the main score says that the answer was right; None when it was not scored."""
     value = scores.get(MAIN)
     return None if value is None else value >= 0.5
 
 
-def _interleave[T](*columns: Sequence[T]) -> list[T]:
+def _interleave(*columns: Sequence[T]) -> list[T]:
     return [item for row in zip_longest(*columns) for item in row if item is not None]

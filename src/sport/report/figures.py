@@ -60,8 +60,11 @@ class Exploration:
 
 @dataclass(frozen=True)
 class CheckFigures:
-    """The query-file check of an iteration. Precision: share of dropped queries that were spoilt on purpose. Recall:
-    share of spoilt queries that were dropped. None where there is no such query."""
+    """The query-file check of an iteration.
+
+    Precision: share of dropped queries that were spoilt on purpose. Recall: share of spoilt queries that were dropped.
+    None where there is no such query.
+    """
 
     iteration: int
     written: int

@@ -30,7 +30,7 @@ def build(store: Store, out: Path) -> Path:
     """Write the report of a run to ``out`` and return it. The run may still be going on.
 
     The page loads nothing from anywhere, is at most 10 MB, and shows at most 60 trajectories; it says how many it
-    leaves out. Whatever a model wrote is escaped, long texts are cut (with a note of how much), and pictures are shrunk.
+    leaves out. Whatever a model wrote is escaped, long texts are cut (with a note of how much), pictures are shrunk.
 
     Raises:
         RunError: ``out`` cannot be written.
@@ -60,8 +60,8 @@ def build(store: Store, out: Path) -> Path:
         shown=len(evaluated) + len(explored),
         total=choice.total,
         iterations=sorted({pick.outline.iteration for pick in (*choice.evaluated, *choice.explored)}),
-        style=Markup(_part("style.css") + gallery.css),  # noqa: S704 - our own file, hexadecimal and base64
-        script=Markup(script),  # noqa: S704 - our own file
+        style=Markup(_part("style.css") + gallery.css),
+        script=Markup(script),
         digest=digest,
     )
     try:
@@ -83,13 +83,13 @@ def _draw(
             pick=pick,
             trajectory=store.trajectory(pick.outline.id),
             key=store.key(pick.outline.task_id),
-            scores=store.scores(pick.outline.purpose, pick.outline.iteration).get(pick.outline.id, {}),
+            scores=pick.scores,
             picture=gallery.picture,
         )
         budget[0] -= len(html.encode("utf-8", errors="backslashreplace")) + gallery.size - before
         if budget[0] < 0:
             break
-        drawn.append(Markup(html))  # noqa: S704 - rendered with autoescape just above
+        drawn.append(Markup(html))
     return drawn
 
 

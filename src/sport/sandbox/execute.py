@@ -101,12 +101,12 @@ class Runner:
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         tree = ast.parse(code, name)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        namespace = vars(self.module)
-        exec(compile(tree, name, "exec"), namespace)
-        if not isinstance(last, ast.Expr):
-            return None
-        value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)
-        return None if value is None else repr(value)
+        body = compile(tree, name, "exec")
+        tail = compile(ast.Expression(last.value), name, "eval") if isinstance(last, ast.Expr) else None
+        namespace, evaluate, show = vars(self.module), eval, repr  # the body may overwrite builtins
+        exec(body, namespace)
+        value = None if tail is None else evaluate(tail, namespace)
+        return None if value is None else show(value)
 
     def _tidy(self) -> None:
         """Undo what would disturb this loop or the next step: overwritten builtins, hooks, timers, streams."""

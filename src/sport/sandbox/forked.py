@@ -28,8 +28,9 @@ from sport.types import File, Observation, ReadFile, ToolSpec
 class ForkedSandbox:
     """A :class:`~sport.sandbox.base.Sandbox` of forked processes. Linux only.
 
-    ``root`` is a directory to fill, kept but emptied at :meth:`stop`; without one a private directory is made and
-    removed. ``call`` runs tools, ``put`` stores bytes, ``read`` gives them back.
+    ``root`` is a directory in which one named ``boxes`` is made; without it a private directory is. Either is removed
+    at :meth:`stop`, and by the zygote when the host is killed. ``call`` runs tools, ``put`` stores bytes, ``read``
+    gives them back.
     """
 
     def __init__(
@@ -51,11 +52,14 @@ class ForkedSandbox:
         self._boxes: dict[str, _Box] = {}
 
     async def start(self) -> None:
-        """Boot the zygote. Raises SandboxError with what it said when it cannot import a library."""
-        self._home = workdir.fresh_root() if self._root is None else self._root.resolve()
-        self._home.mkdir(parents=True, exist_ok=True)
+        """Boot the zygote.
+
+        Raises:
+            SandboxError: it cannot import a library, or ``root`` holds the boxes of another run.
+        """
+        self._home = workdir.fresh_root() if self._root is None else workdir.own_root(self._root)
         try:
-            await self.zygote.start(self.limits.libraries, self._specs, self.limits.memory_mb << 20)
+            await self.zygote.start(self._home, self.limits.libraries, self._specs, self.limits.memory_mb << 20)
         except SandboxError:
             self._remove_home()
             raise
@@ -75,7 +79,6 @@ class ForkedSandbox:
                 with boundary("sandbox.stop", SandboxError):  # a zygote that is gone took every process along
                     await interpreter.close()
         await self.zygote.stop()
-        self._boxes.clear()
         self._remove_home()
 
     def forget(self, box: _Box) -> None:
@@ -99,10 +102,8 @@ class ForkedSandbox:
     def _remove_home(self) -> None:
         if self._home is None:
             return
-        for directory in self._home.iterdir():
-            workdir.remove(directory)
-        if self._root is None:
-            self._home.rmdir()
+        self._boxes.clear()
+        workdir.remove(self._home)
         self._home = None
 
 
@@ -190,11 +191,14 @@ class ForkedInterpreter:
             if self._threads > 1:
                 return await self._fork_by_replay()
             place = self._box.place()
+            copying = asyncio.create_task(asyncio.to_thread(workdir.copy_tree, self._place.aside, place.aside))
             try:
-                await asyncio.to_thread(workdir.copy_tree, self._place.aside, place.aside)
+                await asyncio.shield(copying)
                 limit = self._box.sandbox.limits.output_bytes
                 process = await self._process.fork(self._place.aside, place.aside, limit)
-            except BaseException:
+            except BaseException:  # cancelled, or broken: a late reply would be taken for another's
+                self._lost = True
+                await asyncio.wait([copying])
                 place.remove()
                 raise
             return ForkedInterpreter(self._box, place, process, self._files, self._journal)

@@ -91,7 +91,10 @@ class State:
 
     def _call(self, name: str, arguments: dict[str, Any]) -> Any:
         with self._lock:
-            frames.send(self._control, {"op": "call", "name": name, "arguments": arguments})
+            try:
+                frames.send(self._control, {"op": "call", "name": name, "arguments": arguments})
+            except frames.FrameError as error:
+                raise ToolError(f"{name}: the arguments are too large: {error}") from None
             received = frames.receive(self._control)
         if received is None:
             os._exit(1)

@@ -43,8 +43,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._listening: asyncio.Task[None] | None = None
 
-    async def start(self, libraries: Sequence[str], specs: Sequence[ToolSpec], memory_bytes: int) -> None:
-        """Boot it and wait until its libraries are loaded.
+    async def start(self, home: Path, libraries: Sequence[str], specs: Sequence[ToolSpec], memory_bytes: int) -> None:
+        """Boot it and wait until its libraries are loaded. When this process is killed, it removes ``home``.
 
         Raises:
             SandboxError: it did not come up; the message ends with what it wrote.
@@ -65,7 +65,7 @@ class Zygote:
                 start_new_session=True,
             )
             far.close()
-            settings = {"libraries": list(libraries), "memory_bytes": memory_bytes}
+            settings = {"home": str(home), "libraries": list(libraries), "memory_bytes": memory_bytes}
             await self._channel.send({**settings, "specs": [spec.model_dump(mode="json") for spec in specs]})
             try:
                 ready = await asyncio.wait_for(self._channel.receive(), START_S)
@@ -101,12 +101,14 @@ class Zygote:
         process, far = Process.prepare(self, limit)
         try:
             reply = await self._ask({"op": "open", "work": str(work)}, far)
+            if reply["error"] is not None:
+                raise SandboxError(f"no new box: {reply['error']}")
+            return await process.arrive()
+        except BaseException:
+            process.abandon()  # where it was forked all the same, it ends when it finds its channel closed
+            raise
         finally:
             _close_all(far)
-        if reply["error"] is not None:
-            process.abandon()
-            raise SandboxError(f"no new box: {reply['error']}")
-        return await process.arrive()
 
     def is_parent_of(self, pid: int) -> bool:
         """Whether the zygote is the parent of ``pid``."""
@@ -168,18 +170,12 @@ class Process:
         try:
             ready = await asyncio.wait_for(self.channel.receive(), FORK_S)
         except (TimeoutError, FrameError) as error:
-            self.abandon()
             raise SandboxError("a new process did not report") from error
-        except BaseException:
-            self.abandon()  # it ends when it finds its channel closed
-            raise
         if ready is None or ready.get("op") != "ready":
-            self.abandon()
             raise SandboxError("a new process died before it reported")
         pid = ready.get("pid")
         # WALL: the peer's credentials. Until then at least: it is a child of the zygote, as every state is.
         if not isinstance(pid, int) or not self.zygote.is_parent_of(pid):
-            self.abandon()
             raise SandboxError("a new process named a pid that is not its own")
         self.pid = pid
         return self
@@ -194,15 +190,17 @@ class Process:
         try:
             await self.channel.send({"op": "fork", "old": str(old), "new": str(new)}, far)
             reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
+            if reply is None or reply.get("op") != "forked" or reply.get("status") != 0:
+                raise SandboxError("the state could not fork")
+            return await child.arrive()
         except (OSError, FrameError) as error:
             child.abandon()
             raise SandboxError("the state does not answer") from error
+        except BaseException:
+            child.abandon()
+            raise
         finally:
             _close_all(far)
-        if reply is None or reply.get("op") != "forked" or reply.get("status") != 0:
-            child.abandon()
-            raise SandboxError("the state could not fork")
-        return await child.arrive()
 
     def signal(self, sign: signal.Signals) -> None:
         """Send a signal to the process and its group; nothing happens where it has ended."""

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sport.errors import SandboxError
+
 MAX_FILE_BYTES = 64 << 20
 MAX_FILES = 4096  # in one directory tree
 MAX_DEPTH = 64
@@ -58,13 +60,25 @@ def fresh_root() -> Path:
     return Path(tempfile.mkdtemp(prefix=f"sport-{os.getpid()}-", dir=parent))
 
 
+def own_root(root: Path) -> Path:
+    """The directory ``boxes`` below ``root``. Raises SandboxError when it is there already: it may be another run's."""
+    home = root.resolve() / "boxes"
+    try:
+        home.mkdir(parents=True)
+    except FileExistsError as error:
+        raise SandboxError(f"{home}: another run's boxes, or those of one that was killed; remove it then") from error
+    return home
+
+
 def list_files(directory: Path) -> Listing:
-    """All regular files below ``directory``, without hidden ones and without following links.
+    """All regular files below ``directory``, without hidden ones, names that are no text, and following no link.
 
     Raises:
         TreeTooLarge: more than ``MAX_FILES`` entries or ``MAX_TREE_BYTES`` bytes, hidden ones counted.
     """
     found: Listing = {}
+    if directory.is_symlink() or not directory.is_dir():  # the code removed or replaced it
+        return found
     total = 0
     for entries, (path, info) in enumerate(_walk(directory, PurePosixPath()), 1):
         total += info.st_size if stat.S_ISREG(info.st_mode) else 0
@@ -72,7 +86,7 @@ def list_files(directory: Path) -> Listing:
             raise TreeTooLarge(f"more than {MAX_FILES} files")
         if total > MAX_TREE_BYTES:
             raise TreeTooLarge(f"more than {MAX_TREE_BYTES >> 20} MiB")
-        if stat.S_ISREG(info.st_mode) and not any(part.startswith(".") for part in path.parts):
+        if stat.S_ISREG(info.st_mode) and _is_public(path):
             found[str(path)] = (info.st_size, info.st_mtime_ns, info.st_ino)
     return found
 
@@ -146,6 +160,11 @@ def place_file(directory: Path, name: str, data: bytes) -> None:
 def safe_name(name: str) -> str:
     """A plain file name: no folders, no leading dot, nothing but letters, digits, ``.``, ``_`` and ``-``."""
     return re.sub(r"[^\w.-]+", "_", PurePosixPath(name).name).lstrip(".") or "file"
+
+
+def _is_public(path: PurePosixPath) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and str(path).encode("utf-8", "replace") == os.fsencode(path)
 
 
 def _create(name: str, parent: int, data: bytes) -> None:

@@ -2,8 +2,8 @@
 
 Started with a cleared environment; speaks frames with the host on the descriptor named on its command line. It is a
 subreaper: every process of every box ends up as its child, and when the host goes - by ``stop`` or by kill -9 - it
-kills all of them before it ends. A box that has died stays a zombie until the host asks for its status, so that a
-process id the host knows is never somebody else's.
+kills all of them and removes their directories before it ends. A box that has died stays a zombie until the host asks
+for its status, so that a process id the host knows is never somebody else's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ctypes
 import gc
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -28,21 +29,22 @@ SWEEP_S = 5.0
 def main() -> None:
     """Boot from ``argv`` (descriptor, host's process id), then serve until the host goes."""
     descriptor, host = int(sys.argv[1]), int(sys.argv[2])
-    signal.signal(signal.SIGTERM, _end)
+    control = socket.socket(fileno=descriptor)
+    # The host's death hangs up the channel. Raising here instead could interrupt the sweep that a hang-up has begun.
+    signal.signal(signal.SIGTERM, lambda *_: control.shutdown(socket.SHUT_RDWR))
     die_with_parent(host, signal.SIGTERM)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    control = socket.socket(fileno=descriptor)
-    try:
-        _boot(control)
-    finally:
-        _sweep()
-
-
-def _boot(control: socket.socket) -> None:
     received = frames.receive(control)
     if received is None:
         return
-    settings = received[0]
+    try:
+        _serve(control, received[0])
+    finally:
+        _sweep()
+        shutil.rmtree(received[0]["home"], ignore_errors=True)  # the host removes what it still can, and reports it
+
+
+def _serve(control: socket.socket, settings: dict[str, Any]) -> None:
     _import_all(settings["libraries"])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
@@ -83,7 +85,10 @@ def _open(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         control.close()
-        State(zygote, message["work"], settings["specs"], descriptors).begin(settings["memory_bytes"])
+        try:
+            State(zygote, message["work"], settings["specs"], descriptors).begin(settings["memory_bytes"])
+        finally:
+            os._exit(1)  # whatever happens, this process never goes on as a zygote
     for descriptor in descriptors:
         os.close(descriptor)
     return {"error": failure} if pid < 0 else {"error": None}
@@ -144,7 +149,3 @@ def _forget_ourselves() -> None:
     sys.path[:] = [entry for entry in sys.path if entry != sys.argv[3]]
     for name in [name for name in sys.modules if name == "sport" or name.startswith("sport.")]:
         del sys.modules[name]
-
-
-def _end(signum: int, frame: Any) -> None:
-    sys.exit(0)

@@ -15,17 +15,12 @@ from sport.synth.base import Check
 from sport.tools.base import CallTool, FileBytes
 from sport.types import File, ReadFile, Task
 
-COLOURS = frozenset("red green blue yellow orange purple black white grey".split())
-SHAPES = frozenset("circle square triangle star shape".split())
-SIDES = frozenset("left right top bottom".split())
+COLOURS = frozenset(["red", "green", "blue", "yellow", "orange", "purple", "black", "white", "grey"])
+SHAPES = frozenset(["circle", "square", "triangle", "star", "shape"])
+SIDES = frozenset(["left", "right", "top", "bottom"])
 # Words that ask, count or point, but name nothing that could be looked up.
 ASKING = frozenset(
-    """a about above add added ahead all am amount an and answer any are as at be best by can care check closest colour count
-    cost difference do does each edge eat exceed far file find first for from furthest get gives give gram grams has have hold
-    how i if in is it its label less list listed look make many me milligram milligrams more much name near nearest need number
-    of on one only open or out outnumber pack picture pieces plain please plus point price printed quick question reading say see
-    serving servings side sheet show single spreadsheet stand stands stock sum taken tell than that the their there these they
-    this those time times to together up us value was we what when where which who will with work worth would you your""".split()
+    ["a", "about", "above", "add", "added", "ahead", "all", "am", "amount", "an", "and", "answer", "any", "are", "as", "at", "be", "best", "by", "can", "care", "check", "closest", "colour", "count", "cost", "difference", "do", "does", "each", "edge", "eat", "exceed", "far", "file", "find", "first", "for", "from", "furthest", "get", "gives", "give", "gram", "grams", "has", "have", "hold", "how", "i", "if", "in", "is", "it", "its", "label", "less", "list", "listed", "look", "make", "many", "me", "milligram", "milligrams", "more", "much", "name", "near", "nearest", "need", "number", "of", "on", "one", "only", "open", "or", "out", "outnumber", "pack", "picture", "pieces", "plain", "please", "plus", "point", "price", "printed", "quick", "question", "reading", "say", "see", "serving", "servings", "side", "sheet", "show", "single", "spreadsheet", "stand", "stands", "stock", "sum", "taken", "tell", "than", "that", "the", "their", "there", "these", "they", "this", "those", "time", "times", "to", "together", "up", "us", "value", "was", "we", "what", "when", "where", "which", "who", "will", "with", "work", "worth", "would", "you", "your"]
 )
 
 

@@ -76,7 +76,8 @@ def _value(spec: ToolSpec, parameter: Parameter, arguments: Mapping[str, Any]) -
             raise ToolError(f"{spec.name}() needs {parameter.name!r}; call it as {usage(spec)}")
         return parameter.default
     value = arguments[parameter.name]
-    if not FITS[parameter.type](value) and (parameter.required or value != parameter.default):
+    left_out = value is None and parameter.default is None and not parameter.required
+    if not left_out and not FITS[parameter.type](value):
         raise ToolError(f"{spec.name}(): {parameter.name!r} must be {parameter.type}, not {type(value).__name__}")
     return value
 

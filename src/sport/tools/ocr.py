@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,8 @@ from sport.types import Parameter, ToolSpec
 SURE = 0.5  # lines that the recogniser believes in less are left out
 LARGEST = 1280  # pixels; where lines are is looked for in a picture scaled down to this, they are read in full
 LONGEST = 20  # a strip longer than this many times its width is widened: RapidOCR would scale it down to nothing
+LEADER = re.compile(r"(?:[ ]*[.\u00b7\u2026]){2,}[ ]*|[ ]+\.[ ]+")
+REMNANT = re.compile(r"[ ]+\.(?=\d)")
 
 Line = tuple[Box, str]
 
@@ -49,7 +52,8 @@ class Ocr:
 
     def call(self, image: FileBytes) -> str:
         """The text. Raises ToolError when ``image`` is no picture."""
-        return "\n".join(" ".join(text for _, text in row) for row in rows(self._lines(pixels(image)), _box))
+        found = rows(self._lines(pixels(image)), _box)
+        return without_leaders("\n".join(" ".join(text for _, text in row) for row in found))
 
     def _lines(self, picture: Pixels) -> list[Line]:
         found = self._engine(np.ascontiguousarray(_widened(picture)[:, :, ::-1]))  # it expects BGR
@@ -60,6 +64,19 @@ class Ocr:
             for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True)
             if score >= SURE and text.strip()
         ]
+
+
+def without_leaders(text: str) -> str:
+    r"""Dots that lead the eye from a name to its value become one space.
+
+    Of a leader the engine often sees only the last dot, and "Fat .30 g" would be another number: where a page has
+    leaders at all, a dot after a space and before a digit is taken for the rest of one.
+
+    >>> without_leaders("Fat ......30 g\nSalt .2 g")
+    'Fat 30 g\nSalt 2 g'
+    """
+    plain = LEADER.sub(" ", text)
+    return text if plain == text else REMNANT.sub(" ", plain)
 
 
 def _box(line: Line) -> Box:

@@ -16,7 +16,7 @@ from sport.tune.loss import sequence_log_probs
 from sport.types import File
 
 TEXT_MODELS = ("qwen2",)
-VISION_MODELS = ("qwen2_vl", "qwen2_5_vl")
+VISION_MODELS = ("qwen2_vl",)
 FEATURE_BYTES = 2**28
 
 

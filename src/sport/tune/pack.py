@@ -22,7 +22,7 @@ import numpy as np
 
 from sport.dialect import Dialect
 from sport.render import Renderer, Segment
-from sport.types import Action, File, Pair, Step, Trajectory
+from sport.types import Action, File, Observation, Pair, Step, Trajectory
 
 Identity = tuple[str, int, int]
 """(trajectory, step, candidate): what a log-probability belongs to."""
@@ -134,29 +134,29 @@ def _tree(
     trajectory: Trajectory, wanted: Mapping[int, list[int]], dialect: Dialect, renderer: Renderer, limit: int
 ) -> _Tree:
     tree = _Tree(trajectory.id, renderer)
-    tree.extend(renderer.prompt(dialect.opening(trajectory.task)))
+    ahead = [renderer.prompt(dialect.opening(trajectory.task))]  # of the trunk; laid down once a step follows that fits
     for step in trajectory.steps:
-        chosen, leaves = wanted.get(step.index, [])[:1], wanted.get(step.index, [])[1:]
-        if chosen and chosen != [step.trunk.index]:
-            raise ValueError(f"trajectory {trajectory.id}, step {step.index}: the chosen candidate is not on the trunk")
-        branches = {index: tree.targets(_action(step, index)) for index in leaves}
-        action = step.trunk.action
-        turn = renderer.completion(action.raw, True)
-        if len(tree) + len(turn) + sum(len(ids) for ids in branches.values()) > limit:
-            break
-        for index, ids in branches.items():
-            tree.branch((trajectory.id, step.index, index), ids)
-        if chosen:
-            tree.follow((trajectory.id, step.index, step.trunk.index), tree.targets(action))
-            tree.decide(step.index, step.trunk.index, leaves)
-        if step.index >= max(wanted):
-            tree.extend(Segment(turn))
-            break
-        if step.trunk.observation is None:
-            raise ValueError(f"trajectory {trajectory.id}, step {step.index}: the trunk's candidate has no observation")
         # A turn that was cut at the token limit has no end marker to learn, but the history has one after it.
-        tree.extend(Segment(turn))
-        tree.extend(renderer.between(dialect.observation(step.trunk.observation)))
+        turn = Segment(renderer.completion(step.trunk.action.raw, True))
+        chosen, leaves = wanted.get(step.index, [])[:1], wanted.get(step.index, [])[1:]
+        ahead.append(turn)
+        if chosen:
+            if chosen != [step.trunk.index]:
+                raise ValueError(f"trajectory {trajectory.id}, step {step.index}: the chosen one is not on the trunk")
+            branches = {index: tree.targets(_action(step, index)) for index in leaves}
+            if len(tree) + sum(len(s.ids) for s in ahead) + sum(len(ids) for ids in branches.values()) > limit:
+                break
+            for segment in ahead[:-1]:
+                tree.extend(segment)
+            for index, ids in branches.items():
+                tree.branch((trajectory.id, step.index, index), ids)
+            tree.follow((trajectory.id, step.index, step.trunk.index), tree.targets(step.trunk.action))
+            tree.decide(step.index, step.trunk.index, leaves)
+            tree.extend(turn)
+            ahead = []
+        if step.index == max(wanted):
+            break
+        ahead.append(renderer.between(dialect.observation(_observation(step))))
     return tree
 
 
@@ -178,6 +178,12 @@ def _singles(
         tree.decide(step.index, chosen, rejected)
         trees.append(tree)
     return trees
+
+
+def _observation(step: Step) -> Observation:
+    if step.trunk.observation is None:
+        raise ValueError(f"step {step.index}: the trunk's candidate has no observation")
+    return step.trunk.observation
 
 
 def _action(step: Step, index: int) -> Action:

@@ -196,8 +196,12 @@ class Watch(TrainerCallback):
 
 
 def arguments(settings: Tune, out: Path, device: torch.device, seed: int) -> TrainingArguments:
-    """AdamW, cosine, warm-up as a share of all steps; no network, no terminal output."""
-    return TrainingArguments(
+    """AdamW, cosine, warm-up as a share of all steps; no terminal output.
+
+    Raises:
+        TuningError: started as one of several processes.
+    """
+    args = TrainingArguments(
         output_dir=str(out),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.rows_per_step,
@@ -218,6 +222,11 @@ def arguments(settings: Tune, out: Path, device: torch.device, seed: int) -> Tra
         use_cpu=device.type == "cpu",
         seed=seed % 2**32,
     )
+    if args.world_size > 1:
+        raise TuningError(f"{args.world_size} processes were started, but tuning takes one")
+    if args.n_gpu > 1:
+        args._n_gpu = 1  # else Trainer would copy the model to every GPU it sees, and take as many more rows at once
+    return args
 
 
 def last_complete(out: Path) -> Path | None:

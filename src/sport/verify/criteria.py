@@ -161,10 +161,13 @@ def well_formed(task: Task, candidate: Candidate) -> float:
     return 1.0 if numbers(answer) or spoken(answer) or not _NUMERIC.search(task.query) else 0.0
 
 
-def agreement(candidate: Candidate, others: Sequence[Candidate]) -> float:
-    """Share of the other answers that say the same (self-consistency); a half when there are none."""
+def agreement(task: Task, history: Sequence[Step], candidate: Candidate, others: Sequence[Candidate]) -> float:
+    """Share of the other answers with evidence that say the same (self-consistency); a half when there are none."""
     answer = answer_of(candidate)
-    given = [text for other in others if other.index != candidate.index and (text := answer_of(other)) is not None]
+    sound = [
+        c for c in others if c.index != candidate.index and looked(task, history, c) and not invented(task, history, c)
+    ]
+    given = [text for other in sound if (text := answer_of(other)) is not None]
     if answer is None or not given:
         return 0.5
     return sum(answers_match(answer, text) for text in given) / len(given)

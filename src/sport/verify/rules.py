@@ -21,6 +21,8 @@ EPSILON = 0.05  # scores closer than this are equal
 # Where the classes of candidates begin; what a candidate is worth within its class comes on top.
 FAILED = 0.5
 GUESSED = 0.8  # answered without looking
+WRONG = 1.6
+ANSWERED = 1.7
 RAN = 2.0
 RIGHT_BUT_UNFOUNDED = 3.0
 RIGHT = 6.0
@@ -104,7 +106,11 @@ def _step(
 
 
 def _answer(task: Task, history: Sequence[Step], candidate: Candidate, others: Sequence[Candidate]) -> Mark:
-    """An answer after looking: 2 to 4.5. Every doubt multiplies, so one wrong turn puts it below a useful step."""
+    """An answer after looking: 1.7 to 4.5.
+
+    Every doubt multiplies: one half-right turn puts an answer below a useful step, and one wrong turn below any step,
+    for an answer ends the trajectory and a step does not.
+    """
     made_up = criteria.invented(task, history, candidate)
     parts = {
         "grounded": float(not made_up),
@@ -116,18 +122,18 @@ def _answer(task: Task, history: Sequence[Step], candidate: Candidate, others: S
     }
     support = 1.0
     for share in parts.values():
-        support *= max(share, 0.3)
-    parts["agreement"] = criteria.agreement(candidate, others)
+        support *= max(share, 0.15)
     doubts = [name for name, share in parts.items() if share < 0.5]
     words = f"answered, but in doubt by {', '.join(doubts)}" if doubts else "answered from what was observed"
-    return Mark(RAN + 2.2 * support + 0.3 * parts["agreement"], _with_invention(words, made_up), _rounded(parts))
+    parts["agreement"] = criteria.agreement(task, history, candidate, others)
+    return Mark(ANSWERED + 2.5 * support + 0.3 * parts["agreement"], _with_invention(words, made_up), _rounded(parts))
 
 
 def _known_answer(task: Task, key: Key, history: Sequence[Step], candidate: Candidate, answer: str) -> Mark:
     """An answer after looking, against the key. A wrong one is worth less than any step that runs."""
     made_up = criteria.invented(task, history, candidate)
     if not answers_match(answer, key.answer):
-        return Mark(RAN - 0.4, "answered, but wrongly", {"right": 0.0})
+        return Mark(WRONG, "answered, but wrongly", {"right": 0.0})
     if made_up:
         return Mark(RIGHT_BUT_UNFOUNDED, _with_invention("answered rightly", made_up), {"right": 1.0, "grounded": 0.0})
     return Mark(RIGHT, "answered rightly from what was observed", {"right": 1.0, "grounded": 1.0})
@@ -149,11 +155,13 @@ def _reason(best: int, tied: Sequence[int], marks: dict[int, Mark]) -> str:
     groups: dict[str, list[int]] = {}
     for index in sorted(set(marks) - {best, *tied}):
         groups.setdefault(marks[index].words, []).append(index)
-    return " ".join([text, *(f"Candidate {_numbers(group)} {words}." for words, group in groups.items())])
+    rest = (f"Candidate{'s' * (len(group) > 1)} {_numbers(group)} {words}." for words, group in groups.items())
+    return " ".join([text, *rest])
 
 
 def _numbers(indices: Sequence[int]) -> str:
-    return " and ".join(map(str, indices))
+    *first, last = map(str, indices)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _with_invention(words: str, made_up: Sequence[str]) -> str:
