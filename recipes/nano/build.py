@@ -31,8 +31,12 @@ from sport.types import Trajectory  # noqa: E402
 def arguments() -> argparse.Namespace:
     """Options, with the values that made the weights in the package as defaults."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE.parents[1] / "src" / "sport" / "nano", help="checkpoint directory")
-    parser.add_argument("--cache", type=Path, default=HERE.parents[1] / ".cache" / "nano", help="data and training state")
+    parser.add_argument(
+        "--out", type=Path, default=HERE.parents[1] / "src" / "sport" / "nano", help="checkpoint directory"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=HERE.parents[1] / ".cache" / "nano", help="data and training state"
+    )
     parser.add_argument("--pieces", type=int, default=400, help="pictures or documents per family")
     parser.add_argument("--each", type=int, default=8, help="questions asked of each")
     parser.add_argument("--steps", type=int, default=2500, help="batches of 16 trajectories")
@@ -61,14 +65,25 @@ def main() -> None:
     renderer = _renderer(options.cache / "start", options.cache / "files")
     examples = [train.example(t, dialect, renderer) for t in trajectories]
     size = sum(p.numel() for p in network.parameters())
-    logging.info("%d trajectories, longest %d tokens, %d parameters", len(examples), max(len(e.ids) for e in examples), size)
+    logging.info(
+        "%d trajectories, longest %d tokens, %d parameters", len(examples), max(len(e.ids) for e in examples), size
+    )
     settings = train.Settings(steps=options.steps, seed=options.seed)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     state = options.cache / f"state-{digest[:8]}-{options.steps}-{options.seed}-{options.vocabulary}.pt"
     train.train(network, examples, renderer, settings, state)
     nano.save(network, tokenizer, options.out, half=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-    made = {"commit": commit, "seed": options.seed, "data": digest, "steps": options.steps, "parameters": size, "dialect": "nano-1"}
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    made = {
+        "commit": commit,
+        "seed": options.seed,
+        "data": digest,
+        "steps": options.steps,
+        "parameters": size,
+        "dialect": "nano-1",
+    }
     (options.out / "made.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 

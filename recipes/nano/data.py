@@ -52,7 +52,12 @@ async def record(sandbox: Sandbox, task: Task, key: Key) -> Trajectory:
     if answer != key.answer:
         raise ValueError(f"{task.id}: {task.query} -> {answer}, expected {key.answer}")
     return Trajectory(
-        id=task.id, task=task, purpose="explore", iteration=0, steps=tuple(steps), end=End(state="answered", answer=answer)
+        id=task.id,
+        task=task,
+        purpose="explore",
+        iteration=0,
+        steps=tuple(steps),
+        end=End(state="answered", answer=answer),
     )
 
 
@@ -65,7 +70,7 @@ async def build(folder: Path, pieces: int, each: int, seed: int, in_flight: int 
     blobs = Blobs(folder / "files")
     toolbox = Toolbox(builtin(TOOLS), workers=2, deadline_s=60.0, memory_mb=4096, cache=_DiskCache(folder / "tools"))
     sandbox = ForkedSandbox(
-        root=folder / "boxes", specs=toolbox.specs, call=toolbox.call, put=blobs.put, read=blobs.read, limits=SandboxSection()
+        specs=toolbox.specs, call=toolbox.call, put=blobs.put, read=blobs.read, limits=SandboxSection()
     )
     await toolbox.start()
     await sandbox.start()

@@ -1,4 +1,4 @@
-"""The nano controller before training: Qwen2-VL's architecture at 1.2 million parameters, and a tokenizer of its own."""
+"""The nano controller before training: Qwen2-VL's architecture at 1.1 million parameters, and its own tokenizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}"
@@ -33,11 +41,17 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=list(SPECIAL[1:])
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=list(SPECIAL[1:]),
     )
     fast.chat_template = TEMPLATE
     return fast
@@ -66,7 +80,9 @@ def build(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2VLForConditiona
     return Qwen2VLForConditionalGeneration(config)
 
 
-def save(model: Qwen2VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path, *, half: bool) -> None:
+def save(
+    model: Qwen2VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path, *, half: bool
+) -> None:
     """A checkpoint directory as any other: config, weights (16-bit when ``half``), tokenizer, picture settings."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.to(torch.float16) if half else v for k, v in model.state_dict().items()}

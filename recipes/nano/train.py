@@ -77,14 +77,20 @@ def collate(examples: Sequence[Example], renderer: Renderer, pad: int) -> dict[s
 
 
 def train(
-    model: Qwen2VLForConditionalGeneration, examples: Sequence[Example], renderer: Renderer, settings: Settings, state: Path
+    model: Qwen2VLForConditionalGeneration,
+    examples: Sequence[Example],
+    renderer: Renderer,
+    settings: Settings,
+    state: Path,
 ) -> None:
     """Train in place; goes on from ``state`` when a run was cut short."""
     examples = [e for e in examples if len(e.ids) <= settings.longest]
     decay = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}], lr=settings.rate, betas=(0.9, 0.98)
+        [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
+        lr=settings.rate,
+        betas=(0.9, 0.98),
     )
     start = _restore(state, model, optimiser)
     pad = int(renderer.tokenizer.pad_token_id)
@@ -98,7 +104,9 @@ def train(
         labels = batch.pop("labels")
         logits = model(**batch).logits[:, :-1].float()
         wanted = labels[:, 1:]
-        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=IGNORED)
+        loss = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=IGNORED
+        )
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,18 +1,18 @@
 """The error tree. Classify at the boundary, record once, let the rest crash.
 
-    SportError
-    ├── UserError            what the person at the keyboard can mend: one message, exit code 2
-    │   ├── ConfigError      a key, a type, a value of the configuration
-    │   ├── InputError       a file or a data set handed in
-    │   ├── CheckpointError  a model directory, tokenizer or adapter
-    │   └── RunError         a run directory: locked, unwritable, full, of a newer schema
-    ├── ModelError           a language model
-    │   ├── TransientModelError   worth another try
-    │   ├── FatalModelError       quota, wrong key, unknown model: stop
-    │   └── ContentError          an answer that breaks its contract
-    ├── ToolError            a tool said no: an observation for the controller
-    ├── SandboxError         the sandbox itself broke, not the code in it
-    └── TuningError          a loss that is not finite, a row that does not fit
+SportError
+├── UserError            what the person at the keyboard can mend: one message, exit code 2
+│   ├── ConfigError      a key, a type, a value of the configuration
+│   ├── InputError       a file or a data set handed in
+│   ├── CheckpointError  a model directory, tokenizer or adapter
+│   └── RunError         a run directory: locked, unwritable, full, of a newer schema
+├── ModelError           a language model
+│   ├── TransientModelError   worth another try
+│   ├── FatalModelError       quota, wrong key, unknown model: stop
+│   └── ContentError          an answer that breaks its contract
+├── ToolError            a tool said no: an observation for the controller
+├── SandboxError         the sandbox itself broke, not the code in it
+└── TuningError          a loss that is not finite, a row that does not fit
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Caught:
 
 
 @contextmanager
-def boundary(where: str, *kinds: type[Exception]) -> Iterator[Caught]:
-    """Turn the named exceptions (default: any SportError but UserError) into a :class:`Failure`; others pass.
+def boundary(where: str, *kinds: type[SportError]) -> Iterator[Caught]:
+    """Turn the named exceptions (SportErrors; default: any but UserError) into a :class:`Failure`; others pass.
 
     >>> with boundary("critic", ModelError) as caught:
     ...     raise ModelError("no answer")
@@ -93,7 +93,7 @@ def boundary(where: str, *kinds: type[Exception]) -> Iterator[Caught]:
     caught = Caught()
     try:
         yield caught
-    except kinds or SportError as error:
-        if not kinds and isinstance(error, UserError):
+    except SportError as error:
+        if not isinstance(error, kinds or SportError) or (not kinds and isinstance(error, UserError)):
             raise
         caught.failure = Failure(kind=type(error).__name__, message=str(error), where=where)

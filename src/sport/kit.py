@@ -34,8 +34,9 @@ class Tune(Protocol):
     def __call__(
         self, iteration: int, trajectories: Sequence[Trajectory], pairs: Sequence[Pair], previous: Path | None
     ) -> tuple[Path | None, dict[str, Json]]:
-        """Tune on ``pairs``, going on from the adapter ``previous``; the new adapter (None: nothing to tune on), and
-        figures worth noting.
+        """Tune on ``pairs``, going on from the adapter ``previous``.
+
+        Returns the new adapter (None: there was nothing to tune on) and figures worth noting.
         """
         ...
 

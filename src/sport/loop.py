@@ -49,7 +49,10 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
         raise RunError(f"{name}: no iteration {chosen}; this run has {iterations[0]} to {iterations[-1]}")
     before = _before(name, chosen)
     if before and kit.store.stage_done(*before) is None:
-        raise RunError(f"{name} of iteration {chosen} needs {before[1]} of iteration {before[0]} first: sport {before[1]} {kit.store.folder}")
+        raise RunError(
+            f"{name} of iteration {chosen} needs {before[1]} of iteration {before[0]} first: "
+            f"sport {before[1]} {kit.store.folder}"
+        )
     async with _services(kit):
         await _do(kit, name, chosen)
     kit.store.write_summary()
@@ -59,7 +62,7 @@ def _before(name: str, iteration: int) -> tuple[int, str] | None:
     """The stage whose result this one reads."""
     if name == "synth" or iteration == 0:
         return None
-    if name == "explore" and iteration > 1 :
+    if name == "explore" and iteration > 1:
         return (iteration, "synth")
     return iteration, STAGES[STAGES.index(name) - 1]
 
@@ -113,7 +116,8 @@ async def _pairs(kit: Kit, iteration: int) -> dict[str, Json]:
 async def _tune(kit: Kit, iteration: int) -> dict[str, Json]:
     store, before = kit.store, kit.store.adapter(iteration - 1)
     await kit.llm.use(None)  # the model as the run began is the reference; the last adapter is where tuning goes on
-    wanted = {pair.trajectory for pair in (pairs := store.pairs(iteration))}
+    pairs = store.pairs(iteration)
+    wanted = {pair.trajectory for pair in pairs}
     trees = [store.trajectory(name) for name in sorted(wanted)]
     previous = store.folder / before if before else None
     made, note = await asyncio.to_thread(kit.tune, iteration, trees, pairs, previous)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -44,12 +43,16 @@ def check(config: Config) -> None:
     checkpoint.check(place(config.controller))
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
-        raise ConfigError(f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates")
+        raise ConfigError(
+            f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates"
+        )
 
 
 def place(controller: Controller) -> Path:
     """Where the checkpoint lies: "nano" is inside the package."""
-    return Path(str(resources.files("sport") / "nano")) if controller.checkpoint == "nano" else Path(controller.checkpoint)
+    return (
+        Path(str(resources.files("sport") / "nano")) if controller.checkpoint == "nano" else Path(controller.checkpoint)
+    )
 
 
 def build(store: Store, progress: Progress) -> Kit:
@@ -81,18 +84,13 @@ def build(store: Store, progress: Progress) -> Kit:
         llm=llm,
         dialect=dialect,
         tools=toolbox,
-        sandbox=_sandbox(store, toolbox),
+        sandbox=ForkedSandbox(
+            specs=toolbox.specs, call=toolbox.call, put=store.put, read=store.read, limits=config.sandbox
+        ),
         writer=WorldWriter(config.synth, config.seed),
         checker=RuleCheck(toolbox.call, store.read),
         critic=_critic(store),
         tune=_tuner(store.folder, config, dialect, loaded, llm.renderer, progress),
-    )
-
-
-def _sandbox(store: Store, toolbox: Toolbox) -> ForkedSandbox:
-    root = Path(tempfile.mkdtemp(prefix="sport-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    return ForkedSandbox(
-        root=root, specs=toolbox.specs, call=toolbox.call, put=store.put, read=store.read, limits=store.config.sandbox
     )
 
 
@@ -103,7 +101,9 @@ def _critic(store: Store) -> Critic:
     return RuleCritic(keys=store.key if kind == "informed" else None)
 
 
-def _tuner(folder: Path, config: Config, dialect: Dialect, loaded: Checkpoint, renderer: Renderer, progress: Progress) -> Tune:
+def _tuner(
+    folder: Path, config: Config, dialect: Dialect, loaded: Checkpoint, renderer: Renderer, progress: Progress
+) -> Tune:
     """The tuning stage over the loaded controller. It touches no store, for it runs on a thread of its own."""
 
     def tune(
@@ -129,8 +129,18 @@ def _tuner(folder: Path, config: Config, dialect: Dialect, loaded: Checkpoint, r
             resume=True,
         )
         first, last = result.history[0], result.history[-1]
-        note = {"tuned": True, "steps": result.steps, "rows": result.rows, "pairs": result.pairs, "tokens": result.tokens}
-        curve = {f"{name}_{end}": entry.get(name) for name in ("loss", "accuracy", "margin") for end, entry in (("first", first), ("last", last))}
+        note = {
+            "tuned": True,
+            "steps": result.steps,
+            "rows": result.rows,
+            "pairs": result.pairs,
+            "tokens": result.tokens,
+        }
+        curve = {
+            f"{name}_{end}": entry.get(name)
+            for name in ("loss", "accuracy", "margin")
+            for end, entry in (("first", first), ("last", last))
+        }
         return result.adapter, {**note, **curve, **lost}
 
     return tune

@@ -47,7 +47,9 @@ def tree(*observations: Observation, answer: str | None = "7") -> Trajectory:
 
 
 def test_all_needed_calls_in_any_step_count_with_files_compared_by_content() -> None:
-    both = tree(Observation(outcome="ok", calls=(call("red circles"),)), Observation(outcome="ok", calls=(call("Blue star"),)))
+    both = tree(
+        Observation(outcome="ok", calls=(call("red circles"),)), Observation(outcome="ok", calls=(call("Blue star"),))
+    )
     assert score(both, KEY) == {"right": 1.0, "tools": 1.0, "steps": 2.0, "ran": 2.0}
 
 
@@ -64,7 +66,9 @@ def test_a_missing_wrong_or_failed_call_is_no_call(calls: tuple[CallRecord, ...]
     assert score(tree(Observation(outcome="ok", calls=calls)), KEY)["tools"] == 0.0
 
 
-@pytest.mark.parametrize(("answer", "right"), [("7", 1.0), ("7.0", 1.0), (" 7 ", 1.0), ("17", 0.0), ("71", 0.0), ("", 0.0), (None, 0.0)])
+@pytest.mark.parametrize(
+    ("answer", "right"), [("7", 1.0), ("7.0", 1.0), (" 7 ", 1.0), ("17", 0.0), ("71", 0.0), ("", 0.0), (None, 0.0)]
+)
 def test_an_answer_is_equal_or_wrong_never_a_substring(answer: str | None, right: float) -> None:
     assert score(tree(Observation(outcome="ok"), answer=answer), KEY)["right"] == right
 

@@ -77,9 +77,9 @@ def _point(x: float, iteration: int, name: str, metric: Metric) -> Point:
 
 
 def _height(share: float) -> float:
-    return _TOP + (1 - share) * (HEIGHT - _TOP - _BOTTOM)
+    return round(_TOP + (1 - share) * (HEIGHT - _TOP - _BOTTOM), 1)
 
 
 def _column(place: int, columns: int) -> float:
     inner = WIDTH - _LEFT - _RIGHT
-    return _LEFT + inner * (place + 0.5) / columns
+    return round(_LEFT + inner * (place + 0.5) / columns, 1)

@@ -14,7 +14,7 @@ from sport.trees import Outline
 
 T = TypeVar("T")
 
-MAIN = "AnsAcc"  # the score that says whether an answer was right
+RIGHT = "right"  # the score that says whether an answer was right
 _EVAL_TASKS = 18
 
 
@@ -95,12 +95,12 @@ def _against_key(store: Store, outline: Outline) -> Mapping[str, Score]:
     """An explored answer is scored here: no stage does, since nothing that learns may read the key."""
     key = store.key(outline.task_id)
     answer = outline.end.answer if outline.end else None
-    return {} if key is None or answer is None else {MAIN: answers_match(answer, key.answer)}
+    return {} if key is None or answer is None else {RIGHT: answers_match(answer, key.answer)}
 
 
 def is_right(scores: Mapping[str, Score]) -> bool | None:
-    """Whether the main score says that the answer was right; None when it was not scored."""
-    value = scores.get(MAIN)
+    """Whether its score says that an answer was right; None when it was not scored."""
+    value = scores.get(RIGHT)
     return None if value is None else value >= 0.5
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from sport.answers import answers_match
 from sport.report.chart import Chart, chart
-from sport.report.choose import MAIN, is_right
+from sport.report.choose import is_right
 from sport.stats import Difference, paired_bootstrap, wilson
 from sport.store import Checked, Store
 from sport.types import Metric, Trajectory
 
-Measured = Sequence[tuple[int, Mapping[str, Metric]]]
+MAIN = "AnsAcc"  # the metric of the headline
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-
+"""Task synthesis: queries, files, and the check that they fit each other."""

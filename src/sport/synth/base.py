@@ -37,7 +37,7 @@ class Writer(Protocol):
 
 
 class Checker(Protocol):
-    """Does the query fit its files? (SPORT section 3.2, T3 section 4.2.)"""
+    """Finds out whether a query fits its files (SPORT section 3.2, T3 section 4.2)."""
 
     async def check(self, task: Task) -> Check:
         """Sees the query and the files, never the key. Raises ModelError."""

@@ -10,18 +10,23 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import pairwise
 
 from sport.synth.base import Check
 from sport.tools.base import CallTool, FileBytes
 from sport.types import File, ReadFile, Task
 
-COLOURS = frozenset(["red", "green", "blue", "yellow", "orange", "purple", "black", "white", "grey"])
+COLOURS = frozenset(("red", "green", "blue", "yellow", "orange", "purple", "black", "white", "grey"))
 SHAPES = frozenset(["circle", "square", "triangle", "star", "shape"])
 SIDES = frozenset(["left", "right", "top", "bottom"])
-# Words that ask, count or point, but name nothing that could be looked up.
-ASKING = frozenset(
-    ["a", "about", "above", "add", "added", "ahead", "all", "am", "amount", "an", "and", "answer", "any", "are", "as", "at", "be", "best", "by", "can", "care", "check", "closest", "colour", "count", "cost", "difference", "do", "does", "each", "edge", "eat", "exceed", "far", "file", "find", "first", "for", "from", "furthest", "get", "gives", "give", "gram", "grams", "has", "have", "hold", "how", "i", "if", "in", "is", "it", "its", "label", "less", "list", "listed", "look", "make", "many", "me", "milligram", "milligrams", "more", "much", "name", "near", "nearest", "need", "number", "of", "on", "one", "only", "open", "or", "out", "outnumber", "pack", "picture", "pieces", "plain", "please", "plus", "point", "price", "printed", "quick", "question", "reading", "say", "see", "serving", "servings", "side", "sheet", "show", "single", "spreadsheet", "stand", "stands", "stock", "sum", "taken", "tell", "than", "that", "the", "their", "there", "these", "they", "this", "those", "time", "times", "to", "together", "up", "us", "value", "was", "we", "what", "when", "where", "which", "who", "will", "with", "work", "worth", "would", "you", "your"]
-)
+
+
+@cache
+def asking() -> frozenset[str]:
+    """Words that ask, count or point, but name nothing that could be looked up."""
+    return frozenset((resources.files("sport") / "prompts" / "asking.txt").read_text(encoding="utf-8").split())
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,15 @@ def judge(query: str, seen: Sequence[Seen]) -> tuple[bool, str]:
     """Whether to keep the query, and why (pure)."""
     if not any(s.words or s.labels for s in seen):
         return False, "nothing can be read or located in the files"
-    words = [word if word in ASKING else _single(word) for word in re.findall(r"[a-z]+", query.lower())]
+    common = asking()
+    words = [word if word in common else _single(word) for word in re.findall(r"[a-z]+", query.lower())]
     labels = {label for s in seen for label in s.labels}
-    if wanted := {f"{a} {b}" for a, b in zip(words, words[1:], strict=False) if a in COLOURS and b in SHAPES}:
+    if wanted := {f"{a} {b}" for a, b in pairwise(words) if a in COLOURS and b in SHAPES}:
         missing = sorted(wanted - labels)
         return (False, f"no {missing[0]} in the picture") if missing else (True, "all shapes asked for are there")
     if SIDES & set(words):
         return (True, "shapes are there") if len(labels) > 1 else (False, "no shapes to choose from")
-    named = [word for word in words if word not in ASKING and len(word) > 1]
+    named = [word for word in words if word not in common and len(word) > 1]
     if not named:
         return False, "the query names nothing that could be looked up"
     read = {_single(word) for s in seen for word in s.words}

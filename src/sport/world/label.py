@@ -138,9 +138,7 @@ class Labels:
         asked = self._question(kind, missing, None, rng.randint(2, 9), split, rng, "")
         return replace(asked, needs=())
 
-    def _question(
-        self, kind: str, a: str, b: str | None, k: int, split: str, rng: Random, answer: str
-    ) -> Question:
+    def _question(self, kind: str, a: str, b: str | None, k: int, split: str, rng: Random, answer: str) -> Question:
         wording = word(split, rng, OPENINGS, CORES[kind], CLOSINGS)
         slots = {"a": a, "b": b, "k": k, "unit": NUTRIENTS[a][0]}
         query = wording.format(unit=UNITS[NUTRIENTS[a][0]], a=a.lower(), b=(b or "").lower(), k=k)

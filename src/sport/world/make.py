@@ -36,9 +36,12 @@ class Made:
     key: Key
 
 
-def make(split: str, ordinal: int, *, families: Sequence[str], defects: float = 0.0, seed: int = 0, iteration: int = 0) -> Made:
-    """The task with this number in its split. ``seed`` and ``iteration`` matter to ``explore`` alone, so that the
-    evaluation splits are the same for every run.
+def make(
+    split: str, ordinal: int, *, families: Sequence[str], defects: float = 0.0, seed: int = 0, iteration: int = 0
+) -> Made:
+    """The task with this number in its split.
+
+    ``seed`` and ``iteration`` matter to ``explore`` alone, so that the evaluation splits are the same for every run.
 
     Raises:
         ConfigError: a family that does not exist.
