@@ -40,6 +40,7 @@ class Controller(Section):
     dialect: str = "nano-1"
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
+    threads: int = Field(default=1, ge=1, description="of torch on a CPU; more than 1 only pays on quiet cores")
 
 
 class Agent(Section):

@@ -28,10 +28,18 @@ async def run(kit: Kit) -> None:
     """Evaluate the controller as it is; then, for every iteration, all stages in order. Done stages are left alone."""
     due = [(0, "eval"), *((k, name) for k in range(1, kit.config.iterations + 1) for name in STAGES)]
     due = [(k, name) for k, name in due if kit.store.stage_done(k, name) is None]
-    async with _services(kit) if due else _nothing():
-        for iteration, name in due:
-            await _do(kit, name, iteration)
-    kit.store.write_summary()
+    kit.store.set_state("running")
+    try:
+        async with _services(kit) if due else _nothing():
+            for iteration, name in due:
+                await _do(kit, name, iteration)
+    except asyncio.CancelledError:
+        kit.store.set_state("stopped")
+        raise
+    else:
+        kit.store.set_state("done")
+    finally:
+        kit.store.write_summary()
 
 
 async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:

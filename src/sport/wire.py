@@ -61,10 +61,13 @@ def build(store: Store, progress: Progress) -> Kit:
     Raises:
         UserError: as :func:`check`, or weights that cannot be loaded.
     """
-    from sport.llm.local import LocalLLM  # torch comes with it
+    import torch
+
+    from sport.llm.local import LocalLLM
 
     config = store.config
     check(config)
+    torch.set_num_threads(config.controller.threads)
     toolbox = Toolbox(
         builtin(config.tools.names),
         workers=config.tools.workers,

@@ -1,0 +1,149 @@
+"""Whole runs through the real command line, with the real controller, tools and sandbox; killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sport.store import Store
+
+ROOT = Path(__file__).parents[1]
+STEPS = ("synth", "explore", "pairs", "tune", "eval")
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "sport.cli", "run", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=110)
+    return process.returncode, out, err
+
+
+def tiny(folder: Path, *settings: str) -> subprocess.Popen[str]:
+    changes = [word for setting in settings for word in ("--set", setting)]
+    return start("configs/tiny.toml", "--out", folder, *changes)
+
+
+def dump(folder: Path) -> list[str]:
+    with Store.view(folder) as store:
+        return list(store.dump())
+
+
+def until(process: subprocess.Popen[str], holds: Callable[[], bool]) -> None:
+    """Wait until ``holds``; the run must not end before it does."""
+    deadline = time.monotonic() + 90
+    while not holds():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def decided(folder: Path) -> int:
+    """Decided steps of exploration, as a reader sees them while the run goes on."""
+    if not (folder / "run.db").exists():
+        return 0
+    with Store.view(folder) as store:
+        return sum(len(t.steps) for t in store.trajectories("explore"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    code, out, err = finish(tiny(folder))
+    assert code == 0, err
+    assert "report:" in out
+    return folder
+
+
+def test_a_run_leaves_a_summary_a_report_a_log_and_its_configuration(undisturbed: Path) -> None:
+    summary = json.loads((undisturbed / "summary.json").read_text())
+    assert [i["iteration"] for i in summary["iterations"]] == [0, 1]
+    for entry in summary["iterations"]:
+        assert {"AnsAcc", "ToolAcc", "CodeExec"} <= set(entry["metrics"])
+        assert all(0 <= m["low"] <= m["value"] <= m["high"] <= 1 and m["n"] > 0 for m in entry["metrics"].values())
+    assert len(summary["pairs"]) == 1
+    assert set(STEPS) <= set(summary["wall_s"])
+    assert summary["seed"] == 0
+    assert (undisturbed / "report.html").stat().st_size < 10_000_000
+    assert (undisturbed / "log.jsonl").read_text().count("\n") >= 6
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(undisturbed: Path, tmp_path: Path) -> None:
+    assert finish(tiny(tmp_path / "again"))[0] == 0
+    assert finish(tiny(tmp_path / "other", "seed=1"))[0] == 0
+    assert dump(tmp_path / "again") == dump(undisturbed)
+    assert dump(tmp_path / "other") != dump(undisturbed)
+
+
+def test_resuming_a_finished_run_does_nothing_but_draw_the_report(undisturbed: Path) -> None:
+    before = dump(undisturbed)
+    code, _, err = finish(start("--resume", undisturbed))
+    assert code == 0, err
+    assert dump(undisturbed) == before
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_killed_while_exploring_it_goes_on_and_redoes_nothing(tmp_path: Path, steps: int) -> None:
+    folder = tmp_path / "run"
+    process = tiny(folder)
+    until(process, lambda: decided(folder) >= steps)
+    kill(process)
+    before = [line for line in dump(folder) if '"table": "stage"' not in line]
+    assert finish(start("--resume", folder))[0] == 0
+    with Store.view(folder) as store:
+        assert all(t.end is not None for t in store.trajectories("explore"))
+        assert all(store.stage_done(1, name) is not None for name in STEPS)
+        trees = {t.id: t for t in store.trajectories("explore")}
+    assert len(trees) == 3
+    after = dump(folder)
+    assert [line for line in before if line not in after and '"end": null' not in line] == []
+
+
+def test_killed_while_tuning_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    folder, many = tmp_path / "run", ("tune.epochs=40", "tune.save_steps=5", "agent.max_steps=3")
+    process = tiny(folder, *many)
+    until(process, lambda: any((folder / "tune" / "01").glob("checkpoint-*/trainer_state.json")))
+    kill(process)
+    trees = [line for line in dump(folder) if "explore.1" in line]
+    code, _, err = finish(start("--resume", folder))
+    assert code == 0, err
+    assert [line for line in dump(folder) if "explore.1" in line] == trees
+    with Store.view(folder) as store:
+        assert (folder / str(store.adapter(1)) / "adapter_model.safetensors").exists()
+    assert not list((folder / "tune" / "01").glob("checkpoint-*"))
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = tiny(folder)
+    until(process, lambda: decided(folder) >= 1)
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert code == 130
+    assert f"sport run --resume {folder}" in err
+    assert "Traceback" not in err
+    assert finish(start("--resume", folder))[0] == 0
+
+
+def test_a_second_process_on_the_same_run_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = tiny(folder)
+    until(process, lambda: (folder / "run.db").exists())
+    code, _, err = finish(start("--resume", folder))
+    kill(process)
+    assert code == 2
+    assert str(process.pid) in err
