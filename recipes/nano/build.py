@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--pieces", type=int, default=400, help="pictures or documents per family")
     parser.add_argument("--each", type=int, default=8, help="questions asked of each")
-    parser.add_argument("--steps", type=int, default=2500, help="batches of 16 trajectories")
+    parser.add_argument("--steps", type=int, default=2000, help="batches of 16 trajectories")
     parser.add_argument("--vocabulary", type=int, default=700, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="more only helps on a quiet machine")

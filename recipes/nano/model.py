@@ -92,4 +92,5 @@ def save(
         "image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2,
         "min_pixels": SEEN**2, "max_pixels": SEEN**2, "size": {"shortest_edge": SEEN**2, "longest_edge": SEEN**2},
     }  # fmt: skip
+    (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
     (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")

@@ -92,6 +92,13 @@ def load(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Checkpoi
     return Checkpoint(path, _place(model, device), tokenizer, image_processor)
 
 
+def use_threads(number: int) -> None:
+    """How many processor threads torch computes with, from now on and in the whole process."""
+    import torch
+
+    torch.set_num_threads(number)
+
+
 def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, Any | None]:
     """Tokenizer and image processor (None for a text-only model) without the weights: what a Renderer needs.
 

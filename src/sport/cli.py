@@ -299,7 +299,7 @@ def _show(store: Store) -> None:
 
 def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]]) -> Table:
     """One row a metric, one column an evaluation; the last column is the change in points."""
-    table = Table("metric", title=f"{split} (95 % interval)")
+    table = Table("metric", title=f"{split}: per cent [95 % interval]")
     for place, (iteration, _) in enumerate(columns):
         table.add_column("before" if place == 0 else f"after iteration {iteration}", justify="right")
     changed = len(columns) > 1
@@ -315,11 +315,14 @@ def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]]) -> Tabl
 def _cell(metric: Metric | None) -> str:
     if metric is None:
         return "-"
-    return f"{metric.value:.1%} [{metric.low:.1%}, {metric.high:.1%}] of {metric.n}".replace("%", " %")
+    return f"{metric.show(metric.value)} [{metric.show(metric.low)}, {metric.show(metric.high)}] n={metric.n}"
 
 
 def _change(first: Metric | None, last: Metric | None) -> str:
-    return "-" if first is None or last is None else f"{100 * (last.value - first.value):+.1f}"
+    if first is None or last is None:
+        return "-"
+    change = first.show(last.value - first.value)
+    return change if change.startswith("-") else f"+{change}"
 
 
 # ------------------------------------------------------------------------------------------------- errors

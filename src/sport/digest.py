@@ -59,11 +59,13 @@ def dump_lines(database: Database) -> Iterator[str]:
 
 def summary(database: Database) -> dict[str, Any]:
     """The run's figures: see ``Store.write_summary``."""
-    metrics: dict[tuple[int, str], dict[str, Any]] = {}
+    measured: dict[tuple[int, str], dict[str, dict[str, Any]]] = {}
     for iteration, split, name, text in database.rows(
         "SELECT iteration, split, name, record FROM metric ORDER BY iteration, split, rowid"
     ):
-        metrics.setdefault((iteration, split), {})[name] = unpack(Metric, text).model_dump()
+        metric = unpack(Metric, text)
+        found = measured.setdefault((iteration, split), {"metrics": {}, "means": {}})
+        found["metrics" if metric.unit == "share" else "means"][name] = metric.model_dump(exclude={"unit"})
     pairings = database.rows(
         "SELECT g.iteration, COUNT(p.ordinal), g.dropped FROM pairing g LEFT JOIN pair p ON p.iteration = g.iteration"
         " GROUP BY g.iteration ORDER BY g.iteration"
@@ -72,7 +74,7 @@ def summary(database: Database) -> dict[str, Any]:
     state = database.one("SELECT value FROM state WHERE name = 'state'")
     return {
         "state": state[0] if state else "running",
-        "iterations": [{"iteration": i, "split": split, "metrics": m} for (i, split), m in metrics.items()],
+        "iterations": [{"iteration": i, "split": split, **found} for (i, split), found in measured.items()],
         "pairs": [count for _, count, _ in pairings],
         "dropped": [json.loads(dropped) for _, _, dropped in pairings],
         "wall_s": {name: round(wall_s, 3) for name, wall_s in walls},

@@ -40,6 +40,20 @@ def wilson(successes: float, n: int) -> Metric:
     return Metric(value=share, low=min(share, max(0.0, centre - half)), high=max(share, min(1.0, centre + half)), n=n)
 
 
+def mean(values: Sequence[float]) -> Metric:
+    """A mean with its normal 95 % interval; with one value, or equal ones, the interval is that value.
+
+    Raises:
+        ValueError: no values.
+    """
+    if not values:
+        raise ValueError("no denominator: nothing was counted")
+    data = np.asarray(values, dtype=np.float64)
+    middle = float(data.mean())
+    half = _Z * float(data.std(ddof=1)) / math.sqrt(len(data)) if len(data) > 1 else 0.0
+    return Metric(value=middle, low=middle - half, high=middle + half, n=len(data), unit="mean")
+
+
 def ratio(parts: Sequence[float], wholes: Sequence[float], seed: int = 0, rounds: int = 2000) -> Metric:
     """``sum(parts) / sum(wholes)``, resampled over its groups: the share of steps that ran, grouped by trajectory.
 

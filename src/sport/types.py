@@ -316,12 +316,17 @@ class Pair(Record):
 
 
 class Metric(Record):
-    """A share with its 95 % interval and its denominator; all in [0, 1] except ``n``."""
+    """A figure with its 95 % interval and its denominator. A ``share`` lies in [0, 1]; a ``mean`` is a plain number."""
 
     value: float
     low: float
     high: float
     n: int
+    unit: Literal["share", "mean"] = "share"
+
+    def show(self, value: float) -> str:
+        """One of its numbers as people read it: a share in per cent without the sign, a mean with two decimals."""
+        return f"{100 * value:.1f}" if self.unit == "share" else f"{value:.2f}"
 
 
 class Failure(Record):

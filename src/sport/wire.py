@@ -61,13 +61,11 @@ def build(store: Store, progress: Progress) -> Kit:
     Raises:
         UserError: as :func:`check`, or weights that cannot be loaded.
     """
-    import torch
-
-    from sport.llm.local import LocalLLM
+    from sport.llm.local import LocalLLM  # torch comes with it
 
     config = store.config
     check(config)
-    torch.set_num_threads(config.controller.threads)
+    checkpoint.use_threads(config.controller.threads)
     toolbox = Toolbox(
         builtin(config.tools.names),
         workers=config.tools.workers,

@@ -82,6 +82,7 @@ def test_metrics_state_their_denominators() -> None:
     found = metrics([{"right": 1, "tools": 1, "steps": 2, "ran": 2}, {"right": 0, "tools": 1, "steps": 3, "ran": 1}])
     assert (found["AnsAcc"].value, found["AnsAcc"].n) == (0.5, 2)
     assert (found["ToolAcc"].value, found["CodeExec"].value, found["CodeExec"].n) == (1.0, 0.6, 5)
+    assert (found["Steps"].value, found["Steps"].n, found["Steps"].unit) == (2.5, 2, "mean")
 
 
 def test_the_exam_is_sound_and_every_question_of_it_has_an_answer() -> None:

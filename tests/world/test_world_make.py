@@ -53,7 +53,9 @@ def test_warm_and_explore_own_buckets_that_no_evaluation_split_owns(split: str) 
 
 def test_numbers_and_names_masked_questions_of_heldout_are_new() -> None:
     painted = "sugar fat protein fibre starch salt iron calcium potassium magnesium grams milligrams red green blue"
-    painted += " yellow orange purple circle square triangle star lamps chairs kettles blankets mirrors clocks vases ladders"
+    painted += (
+        " yellow orange purple circle square triangle star lamps chairs kettles blankets mirrors clocks vases ladders"
+    )
     names = "|".join(f"{painted} buckets brooms left right top bottom".split())
     mask = lambda q: re.sub(rf"\b({names})s?\b|\d+", "_", q.lower())  # noqa: E731
     assert not {mask(m.query) for m in some("heldout", 90)} & {mask(m.query) for m in some("explore", 200)}

@@ -9,7 +9,7 @@ from sport.agent.code import CodeAgent
 from sport.agent.fleet import Trajectories, run_tasks
 from sport.events import Progress
 from sport.llm.base import LLM
-from sport.stats import wilson
+from sport.stats import mean, ratio, wilson
 from sport.types import Key, Metric, Task, Trajectory
 
 Scorer = Callable[[Trajectory, Key], dict[str, float]]
@@ -42,7 +42,7 @@ async def evaluate(
     in_flight: int,
     progress: Progress,
 ) -> dict[str, Metric]:
-    """Run every task that has not ended, score all of them, and return the figures of :func:`metrics`.
+    """Run every task that has not ended, score all of them, and return their :func:`metrics`.
 
     A trajectory that failed, or ended without an answer, is wrong and stays in the denominator.
     """
@@ -67,10 +67,13 @@ async def evaluate(
 
 
 def metrics(scores: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
-    """Shares over tasks (AnsAcc, ToolAcc) and over steps (CodeExec), each with its 95 % interval and denominator."""
-    steps = int(sum(s["steps"] for s in scores))
+    """AnsAcc and ToolAcc over tasks, CodeExec over steps, Steps a task; each with its 95 % interval and denominator.
+
+    Steps of one trajectory fail together, so CodeExec's interval is resampled over trajectories.
+    """
     return {
         "AnsAcc": wilson(sum(s["right"] for s in scores), len(scores)),
         "ToolAcc": wilson(sum(s["tools"] for s in scores), len(scores)),
-        "CodeExec": wilson(sum(s["ran"] for s in scores), steps),
+        "CodeExec": ratio([s["ran"] for s in scores], [s["steps"] for s in scores]),
+        "Steps": mean([s["steps"] for s in scores]),
     }

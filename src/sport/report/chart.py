@@ -54,12 +54,13 @@ class Chart:
 
 def chart(split: str, measured: Sequence[tuple[int, Mapping[str, Metric]]]) -> Chart:
     """Lay out the metrics of one split: iterations from left to right, shares from 0 to 100 % upwards."""
-    names = list(dict.fromkeys(name for _, metrics in measured for name in metrics))
+    shares = [(i, {name: m for name, m in metrics.items() if m.unit == "share"}) for i, metrics in measured]
+    names = list(dict.fromkeys(name for _, metrics in shares for name in metrics))
     columns = {iteration: _column(place, len(measured)) for place, (iteration, _) in enumerate(measured)}
     series = []
     for number, name in enumerate(names):
         shift = (number - (len(names) - 1) / 2) * _DODGE
-        points = [_point(columns[i] + shift, i, name, m[name]) for i, m in measured if name in m]
+        points = [_point(columns[i] + shift, i, name, m[name]) for i, m in shares if name in m]
         series.append(Series(name, number % 6, tuple(points)))
     return Chart(
         split,

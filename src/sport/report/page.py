@@ -118,8 +118,8 @@ def percent(share: float) -> str:
 
 
 def interval(metric: Metric) -> str:
-    """A metric's 95 % interval in per cent."""
-    return f"{percent(metric.low)} to {percent(metric.high)}"
+    """A metric's 95 % interval, in per cent for a share."""
+    return f"{metric.show(metric.low)} to {metric.show(metric.high)}"
 
 
 def span(seconds: float) -> str:

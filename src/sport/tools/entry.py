@@ -30,6 +30,7 @@ BUILTIN: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "locate": ("sport.tools.locate:Locate", ("opencv-python-headless",)),
     "crop": ("sport.tools.crop:Crop", ("pillow",)),
     "inspect_file_as_text": ("sport.tools.documents:InspectFileAsText", ("markitdown",)),
+    "search": ("sport.tools.search:Search", ()),
 }
 """Import path of each built-in tool, and the distributions whose versions are part of its own."""
 

@@ -1,8 +1,8 @@
 """What the embedded world is made of, and how its splits are kept apart.
 
-Everything here is a pure function of a seed. A *split* owns a share of all wordings, layouts and sets of values: each is
-hashed into one of ten buckets, and a split draws again until the bucket is its own. So no masked question, no layout and
-no set of values of ``heldout`` can occur in ``warm`` or ``explore``, by construction (a test proves it).
+Everything here is a pure function of a seed. A *split* owns a share of all wordings, layouts and sets of values: each
+is hashed into one of ten buckets, and a split draws again until the bucket is its own. So no masked question, no layout
+and no set of values of ``heldout`` can occur in ``warm`` or ``explore``, by construction (a test proves it).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ BUCKETS: Mapping[str, tuple[int, ...]] = {
     "explore": (3, 4, 5, 6, 7, 8, 9),
     "dev": (2,),
     "heldout": (0, 1),
+    "unseen": (0, 1),  # heldout's: its families occur in no other split
 }
 
 
