@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 DEPENDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench nano clean
 
 help:
 	@echo "make demo      teach the embedded controller once, about three minutes; prints before and after"
 	@echo "make test      all quick tests          make test-all  the slow ones too"
 	@echo "make check     formatting, lint, types  make bench     measured comparisons"
+	@echo "make nano      train the embedded controller's weights anew (recipes/nano/README.md)"
 
 .venv/.made:
 	@test -n "$(PYTHON)" || { echo "sport needs Python 3.11 or newer; found $$(python3 --version 2>&1)." \
@@ -50,6 +51,9 @@ bench: .venv/.test
 	@set -e; found=0; for file in benchmarks/*.py; do \
 	  test -e "$$file" || continue; found=1; echo "== $$file"; $(BIN)/python "$$file"; done; \
 	test $$found = 1 || echo "no benchmarks yet: they will be programs in benchmarks/, one table each"
+
+nano: .venv/.demo
+	$(BIN)/python recipes/nano/build.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,25 @@ ROOT = Path(__file__).parents[1]
 STEPS = ("synth", "explore", "pairs", "tune", "eval")
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No run outlives its test, also when that fails."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            kill(process)
+
+
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
     line = [sys.executable, "-m", "sport.cli", "run", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    STARTED.append(subprocess.Popen(line, cwd=ROOT, env=environment, text=True, **pipes))
+    return STARTED[-1]
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -122,7 +137,7 @@ def test_killed_while_exploring_it_goes_on_and_redoes_nothing(tmp_path: Path, st
 
 
 def test_killed_while_tuning_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    folder, many = tmp_path / "run", ("tune.epochs=40", "tune.save_steps=5", "agent.max_steps=3")
+    folder, many = tmp_path / "run", ("tune.epochs=40", "tune.save_steps=5", "explore.temperature=1.8")
     process = tiny(folder, *many)
     until(process, lambda: any((folder / "tune" / "01").glob("checkpoint-*/trainer_state.json")))
     kill(process)

@@ -133,14 +133,19 @@ class Database:
 
     @classmethod
     def create(cls, path: Path) -> Database:
-        """A new file with empty tables; they appear together or not at all."""
+        """A new file with empty tables, made under another name first: a run is there whole or not at all."""
+        part = path.with_name(f"{path.name}.new")
         with explained(path.parent):
-            sqlite3.connect(path).close()
-            made = cls(path, writable=True)
+            for left in path.parent.glob(f"{part.name}*"):  # of a process that was killed here
+                left.unlink()
+            sqlite3.connect(part).close()
+            made = cls(part, writable=True)
             made._connection.execute("PRAGMA journal_mode = WAL")
             made._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             made._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        return made
+            made.close()  # folds the log into the file
+            part.replace(path)
+            return cls(path, writable=True)
 
     @classmethod
     def open(cls, path: Path, *, writable: bool) -> Database:
