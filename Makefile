@@ -11,7 +11,7 @@ DEPENDS := pyproject.toml constraints.txt
 .PHONY: help demo test test-all check bench nano clean
 
 help:
-	@echo "make demo      teach the embedded controller once, about three minutes; prints before and after"
+	@echo "make demo      teach the embedded controller once, about two minutes; prints before and after"
 	@echo "make test      all quick tests          make test-all  the slow ones too"
 	@echo "make check     formatting, lint, types  make bench     measured comparisons"
 	@echo "make nano      train the embedded controller's weights anew (recipes/nano/README.md)"

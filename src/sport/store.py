@@ -58,7 +58,7 @@ class Store(Trees):
         try:
             (folder / "files").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{folder}: cannot be made a run directory ({error.strerror})") from error
+            raise RunError(f"{folder}: cannot be made a run directory ({error.strerror}); name another with --out") from error
         lock = Lock(folder)
         try:
             if (folder / "run.db").exists():
@@ -173,6 +173,11 @@ class Store(Trees):
             kept,
         )
         return [unpack(Task, text) for (text,) in rows]
+
+    def split_of(self, task_id: str) -> str | None:
+        """The split that a task was added to; None for one that is not here."""
+        row = self._database.one("SELECT split FROM task WHERE id = ?", task_id)
+        return row[0] if row else None
 
     def key(self, task_id: str) -> Key | None:
         """A task's key; None when it has none."""
