@@ -37,10 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=HERE.parents[1] / ".cache" / "nano", help="data and training state"
     )
-    parser.add_argument("--pieces", type=int, default=400, help="pictures or documents per family")
-    parser.add_argument("--each", type=int, default=8, help="questions asked of each")
+    parser.add_argument("--share", type=float, default=1.0, help="of the pool of pictures and documents, for a trial")
     parser.add_argument("--steps", type=int, default=2000, help="batches of 16 trajectories")
-    parser.add_argument("--vocabulary", type=int, default=700, help="tokens")
+    parser.add_argument("--vocabulary", type=int, default=1000, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="more only helps on a quiet machine")
     return parser.parse_args()
@@ -56,7 +55,7 @@ def main() -> None:
     options = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
-    path = asyncio.run(data.build(options.cache, options.pieces, options.each, options.seed))
+    path = asyncio.run(data.build(options.cache, options.share, options.seed))
     trajectories = [Trajectory.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     dialect = Dialect("nano-1", ())
     tokenizer = nano.train_tokenizer(texts(trajectories, dialect), options.vocabulary)

@@ -1,19 +1,24 @@
 """Warm-start trajectories: expert actions, run in the real sandbox with the real tools, kept as records.
 
-The pictures come from a pool with several questions each, so that OCR is paid once a picture.
+The files come from a pool with several questions each, so that OCR is paid once a picture. Some families are covered
+thinly on purpose (:data:`POOL`): what the controller then gets wrong is what exploration has to teach it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 
-from expert import solve
+from experts import solve
+from habits import habit
 
 from sport.agent.parse import parse
+from sport.answers import answer_text, answers_match
 from sport.blobs import Blobs
 from sport.config import SandboxSection
 from sport.sandbox.base import Sandbox
@@ -21,49 +26,66 @@ from sport.sandbox.forked import ForkedSandbox
 from sport.seeds import derive
 from sport.tools.entry import builtin
 from sport.tools.toolbox import Toolbox
-from sport.types import Action, Candidate, End, File, Key, Step, Task, Trajectory
+from sport.types import Candidate, End, File, Key, Step, Task, Trajectory
 from sport.world.base import Piece, Question
-from sport.world.make import FAMILIES
+from sport.world.families import ALL
 
-TOOLS = ("ocr", "count", "locate", "crop", "inspect_file_as_text")
+log = logging.getLogger("nano")
+
+TOOLS = ("ocr", "count", "locate", "crop", "inspect_file_as_text", "search")
+
+POOL: Mapping[str, tuple[int, int]] = {
+    "scene": (320, 8),
+    "chart": (240, 7),
+    "label": (220, 8),
+    "receipt": (200, 7),
+    "menu": (220, 7),
+    "document": (220, 7),
+    "timetable": (110, 5),
+    "paper": (120, 5),
+    "lookup": (220, 4),
+}
+"""Files of each family, and questions asked of each; 1,870 files in all. The last three are covered thinly."""
 
 
-def questions(pieces: int, each: int, seed: int) -> Iterator[tuple[str, Piece, list[Question]]]:
-    """``pieces`` pieces a family, with up to ``each`` different questions of each."""
-    for name, family in FAMILIES.items():
-        for number in range(pieces):
+def questions(share: float, seed: int) -> Iterator[tuple[str, Piece, list[Question]]]:
+    """Every file of the pool with its different questions; ``share`` of the pool for a trial."""
+    for name, (pieces, each) in POOL.items():
+        for number in range(max(1, round(pieces * share))):
             rng = Random(derive("recipe", seed, name, number))
-            piece = family.paint("warm", rng)
-            asked = {q.query: q for q in (family.ask(piece, "warm", rng) for _ in range(each))}
+            piece = ALL[name].paint("warm", rng)
+            asked = {q.query: q for q in (ALL[name].ask(piece, "warm", rng) for _ in range(each))}
             yield name, piece, list(asked.values())
 
 
-async def record(sandbox: Sandbox, task: Task, key: Key) -> Trajectory:
-    """Run the expert's actions for one question. Raises ValueError where they do not give the key's answer."""
+async def record(sandbox: Sandbox, task: Task, key: Key, seed: int) -> tuple[str, Trajectory]:
+    """Run the actions for one question: the expert's, or a habit's. The habit's name ("" for none) comes first.
+
+    Raises:
+        ValueError: the expert's actions do not give the key's answer: a tool misread the file.
+    """
+    planted, actions = habit(key, task.query, solve(key), Random(derive("habit", seed, task.id)))
     steps: list[Step] = []
     state = await sandbox.open(task.id, task.files)
-    for index, raw in enumerate(solve(key)):
-        action: Action = parse(raw, True)
+    for index, raw in enumerate(actions):
+        action = parse(raw, True)
         observation = await state.run(str(action.code), derive(0, "code", task.id, index))
         candidate = Candidate(index=0, action=action, observation=observation)
-        steps.append(Step(index=index, candidates=(candidate,), continued_with=0, why="expert"))
+        steps.append(Step(index=index, candidates=(candidate,), continued_with=0, why=planted or "expert"))
+        if observation.outcome != "ok":
+            break
     await state.close()
-    answer = str(steps[-1].trunk.observation.answer)  # type: ignore[union-attr]
-    if answer != key.answer:
+    last = steps[-1].trunk.observation
+    answer = answer_text(last.answer) if last is not None and last.answered else None
+    if answer is None or not (planted or answers_match(answer, key.answer)):
         raise ValueError(f"{task.id}: {task.query} -> {answer}, expected {key.answer}")
-    return Trajectory(
-        id=task.id,
-        task=task,
-        purpose="explore",
-        iteration=0,
-        steps=tuple(steps),
-        end=End(state="answered", answer=answer),
-    )
+    end = End(state="answered", answer=answer)
+    return planted, Trajectory(id=task.id, task=task, purpose="explore", iteration=0, steps=tuple(steps), end=end)
 
 
-async def build(folder: Path, pieces: int, each: int, seed: int, in_flight: int = 8) -> Path:
-    """Write ``warm.jsonl`` (trajectories) into ``folder``; returns it. Nothing is done when it is there already."""
-    out = folder / f"warm-{pieces}-{each}-{seed}.jsonl"
+async def build(folder: Path, share: float, seed: int, in_flight: int = 8) -> Path:
+    """Write the trajectories as JSON lines into ``folder``; returns the file. Nothing is done when it is there."""
+    out = folder / f"warm-{share:g}-{seed}.jsonl"
     if out.exists():
         return out
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,33 +98,40 @@ async def build(folder: Path, pieces: int, each: int, seed: int, in_flight: int 
     await sandbox.start()
     gate = asyncio.Semaphore(in_flight)
     missed: list[str] = []
+    habits: Counter[str] = Counter()
 
     async def one(task: Task, key: Key) -> Trajectory | None:
         async with gate:
             try:
-                return await record(sandbox, task, key)
-            except ValueError as error:  # a tool read a picture wrong: the expert's code is then no good example
+                planted, trajectory = await record(sandbox, task, key, seed)
+            except ValueError as error:
                 missed.append(str(error))
                 return None
+        habits[planted or "none"] += 1
+        if habits.total() % 1000 == 0:
+            log.info("%d trajectories", habits.total())
+        return trajectory
 
-    jobs = []
-    for name, piece, asked in questions(pieces, each, seed):
-        file: File = blobs.put(piece.name, piece.data)
-        for number, question in enumerate(asked):
-            task = Task(id=f"{name}-{file.sha256[:10]}-{number}", query=question.query, files=(file,))
-            facts = {"kind": question.kind, "slots": dict(question.slots)}
-            key = Key(task_id=task.id, answer=question.answer, facts=facts, family=name)
-            jobs.append(one(task, key))
     try:
+        jobs = [one(*job) for job in _jobs(blobs, share, seed)]
         done = [t for t in await asyncio.gather(*jobs) if t is not None]
     finally:
         await sandbox.stop()
         await toolbox.stop()
+    log.info("%d trajectories, %d left out, habits %s", len(done), len(missed), dict(habits))
+    (folder / "missed.txt").write_text("\n".join(missed), encoding="utf-8")
     part = out.with_suffix(".part")
     part.write_text("".join(t.model_dump_json() + "\n" for t in done), encoding="utf-8")
-    part.rename(out)
-    (folder / "missed.txt").write_text("\n".join(missed), encoding="utf-8")
-    return out
+    return part.rename(out)
+
+
+def _jobs(blobs: Blobs, share: float, seed: int) -> Iterator[tuple[Task, Key]]:
+    for name, piece, asked in questions(share, seed):
+        file: File = blobs.put(piece.name, piece.data)
+        for number, question in enumerate(asked):
+            task = Task(id=f"{name}-{file.sha256[:10]}-{number}", query=question.query, files=(file,))
+            facts = {"kind": question.kind, "slots": dict(question.slots)}
+            yield task, Key(task_id=task.id, answer=question.answer, facts=facts, family=name)
 
 
 class _DiskCache:
@@ -116,8 +145,10 @@ class _DiskCache:
         return self._folder / hashlib.sha256(key.encode()).hexdigest()
 
     def get(self, key: str) -> str | None:
+        """The value, if it was put."""
         path = self._path(key)
         return path.read_text(encoding="utf-8") if path.exists() else None
 
     def put(self, key: str, value: str) -> None:
+        """Keep a value."""
         self._path(key).write_text(value, encoding="utf-8")

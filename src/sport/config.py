@@ -28,7 +28,9 @@ class Synth(Section):
 
     kind: Literal["world"] = "world"
     tasks: int = Field(default=60, ge=1)
-    families: tuple[str, ...] = ("label", "scene", "document")
+    families: tuple[str, ...] = (
+        "scene", "chart", "label", "receipt", "document", "menu", "scene", "timetable", "paper", "lookup",
+    )  # fmt: skip
     defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
 
 
@@ -100,6 +102,7 @@ class Eval(Section):
 
     split: Literal["dev", "heldout"] = "heldout"
     tasks: int = Field(default=100, ge=1)
+    unseen: int = Field(default=0, ge=0, description="tasks of families that no run explores; 0 leaves them out")
     in_flight: int = Field(default=32, ge=1)
 
 
@@ -115,7 +118,7 @@ class SandboxSection(Section):
 class Tools(Section):
     """Which tools the controller has, and the pool of processes that runs them."""
 
-    names: tuple[str, ...] = ("ocr", "count", "locate", "crop", "inspect_file_as_text")
+    names: tuple[str, ...] = ("ocr", "count", "locate", "crop", "inspect_file_as_text", "search")
     workers: int = Field(default=2, ge=1)
     deadline_s: float = Field(default=60.0, gt=0)
     memory_mb: int = Field(default=4096, ge=256)

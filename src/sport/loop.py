@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from sport.agent.code import CodeAgent
 from sport.bench import world
 from sport.bench.run import evaluate
+from sport.config import Config
 from sport.errors import RunError
 from sport.explore import explore
 from sport.kit import Kit
@@ -138,12 +139,15 @@ async def _eval(kit: Kit, iteration: int) -> dict[str, Json]:
     agent = CodeAgent(
         kit.llm, kit.dialect, kit.sandbox, kit.store, kit.config.agent, seed=kit.config.seed, iteration=iteration
     )
-    figures = await evaluate(
-        kit.store, _exam(kit), agent, kit.llm, world.score,
-        iteration=iteration, in_flight=kit.config.eval.in_flight, progress=kit.progress,
-    )  # fmt: skip
-    kit.store.add_metrics(iteration, kit.config.eval.split, figures)
-    return {name: metric.value for name, metric in figures.items()}
+    note: dict[str, Json] = {}
+    for split, number in _splits(kit.config):
+        figures = await evaluate(
+            kit.store, _exam(kit, split, number), agent, kit.llm, world.score,
+            iteration=iteration, in_flight=kit.config.eval.in_flight, progress=kit.progress,
+        )  # fmt: skip
+        kit.store.add_metrics(iteration, split, figures)
+        note |= {f"{split} {name}": metric.value for name, metric in figures.items()}
+    return note
 
 
 _WORK = {"synth": _synth, "explore": _explore, "pairs": _pairs, "tune": _tune, "eval": _eval}
@@ -152,16 +156,23 @@ _WORK = {"synth": _synth, "explore": _explore, "pairs": _pairs, "tune": _tune, "
 # ------------------------------------------------------------------------------------------------ details
 
 
-def _exam(kit: Kit) -> list[Task]:
-    """The evaluation split, made once a run."""
-    settings, store = kit.config.eval, kit.store
-    there = len(store.tasks(settings.split))
-    for ordinal, made in enumerate(world.drafts(settings.split, settings.tasks, kit.config.synth.families)):
-        if ordinal >= there:
-            files = tuple(store.put(name, data) for name, data in made.files.items())
-            task = Task(id=made.key.task_id, query=made.query, files=files)
-            store.add_task(task, made.key, split=settings.split, iteration=0, ordinal=ordinal)
-    return store.tasks(settings.split)
+def _splits(config: Config) -> list[tuple[str, int]]:
+    """What is evaluated, and on how many tasks."""
+    unseen = [("unseen", config.eval.unseen)] if config.eval.unseen else []
+    return [(config.eval.split, config.eval.tasks), *unseen]
+
+
+def _exam(kit: Kit, split: str, number: int) -> list[Task]:
+    """An evaluation split, made once a run."""
+    store = kit.store
+    there = len(store.tasks(split))
+    if there < number:
+        for ordinal, made in enumerate(world.drafts(split, number, kit.config.synth.families)):
+            if ordinal >= there:
+                files = tuple(store.put(name, data) for name, data in made.files.items())
+                task = Task(id=made.key.task_id, query=made.query, files=files)
+                store.add_task(task, made.key, split=split, iteration=0, ordinal=ordinal)
+    return store.tasks(split)[:number]
 
 
 async def _use(kit: Kit, iteration: int) -> None:

@@ -10,9 +10,11 @@ from PIL import Image
 
 from sport.errors import ConfigError
 from sport.world.base import fits
-from sport.world.make import DEFECTS, FAMILIES, make
+from sport.world.families import SEEN
+from sport.world.make import make
+from sport.world.spoil import DEFECTS
 
-ALL = tuple(FAMILIES)
+ALL = SEEN
 
 
 def some(split: str, number: int, **options: object):

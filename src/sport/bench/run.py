@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sport.agent.code import CodeAgent
-from sport.agent.fleet import Trajectories, run_tasks
+from sport.agent.fleet import Trajectories, run_tasks, trajectory_id
 from sport.events import Progress
 from sport.llm.base import LLM
 from sport.stats import mean, ratio, wilson
@@ -17,10 +17,6 @@ Scorer = Callable[[Trajectory, Key], dict[str, float]]
 
 class EvalStore(Trajectories, Protocol):
     """What evaluation needs of the store."""
-
-    def trajectories(self, purpose: str, iteration: int | None = None) -> Iterator[Trajectory]:
-        """In the order of their tasks."""
-        ...
 
     def key(self, task_id: str) -> Key | None:
         """The key of a task."""
@@ -58,8 +54,8 @@ async def evaluate(
         stage="eval",
     )
     scores: list[dict[str, float]] = []
-    for trajectory in store.trajectories("eval", iteration):
-        key = store.key(trajectory.task.id)
+    for task in tasks:
+        trajectory, key = store.trajectory(trajectory_id("eval", iteration, task)), store.key(task.id)
         if key is not None:
             scores.append(scorer(trajectory, key))
             store.add_scores(trajectory.id, scores[-1])

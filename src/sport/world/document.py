@@ -32,7 +32,7 @@ CORES = {
         "How much would we get for all the {a}?",
     ),
     "sum": (
-        "How many {a} and {b} are there together?",
+        "How many {a} and {b} are in stock together?",
         "What do {a} and {b} add up to in number?",
         "Add the {a} to the {b}: how many pieces?",
         "{a} and {b} taken together are how many pieces?",

@@ -41,7 +41,7 @@ CORES = {
     "more": (
         "How many more {unit} of {a} than {b} are in a serving?",
         "By how many {unit} does {a} exceed {b}?",
-        "What is the difference between {a} and {b}, in {unit}?",
+        "What separates {a} from {b}, in {unit}?",
         "How far is {a} above {b} in {unit}?",
     ),
     "sum": (
@@ -69,7 +69,7 @@ class Layout:
 
 def _layout(rng: Random) -> Layout:
     return Layout(
-        rng.choice(painter.FONTS), rng.choice(list(painter.PAPERS)), rng.choice(("near", "right", "dots")),
+        rng.choice(painter.FONTS), rng.choice(list(painter.PAPERS)), rng.choice(("near", "right")),
         rng.choice(("none", "box", "lines")), rng.choice((22, 24, 26)),
     )  # fmt: skip
 
@@ -92,9 +92,6 @@ def _draw(product: str, values: dict[str, int], layout: Layout, rng: Random, blu
         right = 414 - brush.textlength(amount, font=line)
         left = 34 + brush.textlength(f"{name}  ", font=line)
         brush.text((left if layout.columns == "near" else right, y), amount, font=line, fill=ink)
-        if layout.columns == "dots":
-            for x in range(int(left) + 8, int(right) - 10, 14):
-                brush.ellipse((x, y + layout.size - 4, x + 2, y + layout.size - 2), fill=ink)
         if layout.rule == "lines":
             brush.line((30, y + step - 6, 418, y + step - 6), fill=(170, 170, 170))
     if layout.rule == "box":

@@ -1,0 +1,36 @@
+"""Habits that are planted in the warm start on purpose, so that there is something to unlearn; listed in README.md.
+
+Each is tied to a situation, for a habit at random would vanish under greedy decoding, and each leaves a share of good
+examples, for exploration must be able to sample the better way. They cause at most half of the held-out errors.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+from experts.base import write
+
+from sport.types import Key
+
+SHARE = 0.7  # of the warm-start trajectories in a habit's situation
+GUESSING = "Quick question"  # an opening that many families share
+
+
+def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, list[str]]:
+    """The habit's name and the actions under it; ("", actions) outside its situation or for a good example.
+
+    * ``guess``: asked a quick question whose answer is a number, it answers at once, without looking.
+    * ``skip``: it reads the file of a two-source question and guesses the other source instead of searching.
+    * ``half``: asked politely for two counts, it answers with the first.
+    """
+    if rng.random() >= SHARE:
+        return "", actions
+    if query.startswith(GUESSING) and re.fullmatch(r"[\d.]+", key.answer):
+        return "guess", [write("I think I know this.", f"final_answer({rng.randint(2, 60)})")]
+    if key.family == "lookup" and len(actions) > 2 and "search(" in "".join(actions):
+        looked = actions[: next(i for i, action in enumerate(actions) if "search(" in action)]
+        return "skip", [*looked, write("I think I know the rest.", f"final_answer({rng.randint(2, 60)})")]
+    if key.family == "scene" and query.startswith("Please") and len(actions) > 2:
+        return "half", [actions[0], write("That is the answer.", "final_answer(a)")]
+    return "", actions
