@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sport.answers import answer_text, answers_match, as_number, call_meets
-from sport.types import Need, ToolCall
+from sport.types import File, Need, ToolCall
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,20 @@ def test_a_call_meets_a_need_by_tool_and_named_arguments():
     assert not call_meets(call, Need(tool="ocr"))
     assert not call_meets(call, Need(tool="count", arguments={"what": "blue star"}))
     assert not call_meets(call, Need(tool="count", arguments={"box": [1]}))
+
+
+def test_a_file_is_its_content_where_the_tasks_files_are_known():
+    files = (File(name="p.png", sha256="a" * 64, size=1, media_type="image/png"),)
+    need = Need(tool="ocr", arguments={"image": "p.png"})
+    renamed = ToolCall(name="ocr", arguments={"image": {"file": "a" * 64, "name": "copy.png"}})
+    replaced = ToolCall(name="ocr", arguments={"image": {"file": "b" * 64, "name": "p.png"}})
+    assert (call_meets(renamed, need), call_meets(replaced, need)) == (False, True)
+    assert (call_meets(renamed, need, files), call_meets(replaced, need, files)) == (True, False)
+
+
+def test_a_plural_is_its_singular():
+    call = ToolCall(name="count", arguments={"what": "red circles"})
+    assert call_meets(call, Need(tool="count", arguments={"what": "Red circle"}))
+    assert not call_meets(
+        ToolCall(name="count", arguments={"what": {"file": "x"}}), Need(tool="count", arguments={"what": [1]})
+    )

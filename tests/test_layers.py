@@ -21,14 +21,14 @@ SOURCE = ROOT / "src" / "sport"
 # A room is a file or folder directly below sport/; a few files share one room.
 FLOORS = {
     0: {"types", "errors", "events", "seeds", "answers"},
-    1: {"config", "store", "stats", "render", "checkpoint", "dialect"},
+    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes"},
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
-    5: {"kit", "estimate", "wire", "loop", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "progress"},
+    5: {"kit", "estimate", "wire", "loop", "ask", "t3", "cluster", "report", "doctor"},
+    6: {"cli", "progress", "show"},
 }
-ROOMS = {"blobs": "store", "database": "store", "digest": "store", "trees": "store"}
+ROOMS = {"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"}
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 # Steps off the table, each with its reason.
@@ -40,9 +40,10 @@ ALLOWED = {
     ("sandbox", "tools.base"): "the one callable that a sandbox is handed, and the bytes it takes",
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
+    ("cli", "show"): "one door draws for the other",
     **{
         (room, "kit"): "the kit is the form that wire fills and loop reads"
-        for room in ("wire", "loop", "t3", "cluster")
+        for room in ("wire", "loop", "ask", "t3", "cluster")
     },
 }
 
@@ -55,10 +56,10 @@ FENCES = {
     "httpx": ("llm", "tools"),
     "requests": ("llm", "tools"),
     "typer": ("cli",),
-    "rich": ("cli", "progress"),
+    "rich": ("cli", "progress", "show"),
     "ray": ("cluster",),
 }
-KEY_READERS = ("types", "store", "digest", "synth", "world", "bench", "verify.rules", "report", "wire")
+KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")
 
 
 def modules() -> list[str]:

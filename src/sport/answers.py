@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sport.types import Json, Need, ToolCall
+from sport.types import File, Json, Need, ToolCall
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
 _LONGEST = 400  # characters of a text that may be read as one number
@@ -76,19 +76,28 @@ def answers_match(given: str, wanted: str) -> bool:
     return normalised(given) == normalised(wanted)
 
 
-def call_meets(call: ToolCall, need: Need) -> bool:
+def call_meets(call: ToolCall, need: Need, files: Sequence[File] = ()) -> bool:
     """Whether a call is the one that a task needs: same tool, and equal in every argument that the need names.
 
-    A file argument equals its name or its hash; texts are compared after normalising. Success is not asked for here.
+    ``files`` are the task's. A name among them stands for that file's content: a copy under another name is the same
+    file, and another content under the same name is not. Without them, a file argument equals its name or its hash.
+    Texts are compared after normalising, and a plural equals its singular. Success is not asked for here.
     """
+    contents = {file.name: file.sha256 for file in files}
     return call.name == need.tool and all(
-        name in call.arguments and _same(call.arguments[name], wanted) for name, wanted in need.arguments.items()
+        name in call.arguments and _same(call.arguments[name], wanted, contents)
+        for name, wanted in need.arguments.items()
     )
 
 
-def _same(given: Json, wanted: Json) -> bool:
-    if isinstance(given, Mapping) and "file" in given and not isinstance(wanted, Mapping):
-        return wanted in (given["file"], given.get("name"))
+def _same(given: Json, wanted: Json, contents: Mapping[str, str]) -> bool:
+    if isinstance(given, Mapping) and "file" in given and isinstance(wanted, str):
+        known = (given["file"],) if wanted in contents else (given["file"], given.get("name"))
+        return contents.get(wanted, wanted) in known
     if isinstance(given, str) and isinstance(wanted, str):
-        return normalised(given) == normalised(wanted)
+        return _singular(given) == _singular(wanted)
     return bool(given == wanted)
+
+
+def _singular(text: str) -> str:
+    return normalised(text).removesuffix("s")

@@ -8,13 +8,15 @@ something needed missing, or a crash (with its traceback); 2 something the user 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +30,9 @@ from sport.progress import Watcher, span, watcher
 
 if TYPE_CHECKING:
     from sport.config import Config
+    from sport.kit import Kit
     from sport.store import Store
-    from sport.types import Metric
+    from sport.types import Metric, Trajectory
 
 STOPPED = 130
 
@@ -156,12 +159,22 @@ _stage("eval", "Evaluate the controller greedily, without a critic.")
 def report(
     folder: Folder,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="default: RUN/report.html")] = None,
+    everything: Annotated[
+        Path | None, typer.Option("--all", metavar="DIR", help="Write a page for every trajectory, and the report.")
+    ] = None,
 ) -> None:
     """Draw the report of a run, also while the run goes on."""
     from sport.store import Store
 
+    if everything is not None and out is not None:
+        raise InputError("give --out or --all, not both: --all writes the report into its directory too")
     with Store.view(folder) as store:
-        _out().print(f"report: {_report(store, out or folder / 'report.html')}", **_PLAIN)
+        if everything is not None:
+            from sport import report as pages
+
+            _out().print(f"pages: {pages.export(store, everything)}", **_PLAIN)
+        else:
+            _out().print(f"report: {_report(store, out or folder / 'report.html')}", **_PLAIN)
 
 
 @app.command()
@@ -178,6 +191,77 @@ def doctor() -> None:
             _out().print(f"     -> {escape(check.advice)}", **_WRAP)
     _out().print("everything needed is here" if not failed else f"{failed} needed things are missing", **_WRAP)
     raise typer.Exit(1 if failed else 0)
+
+
+# ------------------------------------------------------------------------------------------ one question
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="in quotes")],
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="default: the embedded controller")] = None,
+    files: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="A file, repeatable.")] = None,
+    adapter: Annotated[Path | None, typer.Option("--adapter", metavar="DIR", help="A tuned adapter, of a run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Answer one QUESTION about your own files, step by step; exit code 0 also when there is no answer."""
+    from sport import ask as asking
+    from sport import show
+    from sport.given import prepare
+
+    asked = prepare(question, files or ())
+    settings = asking.settings(config, adapter)
+    out, err = _out(), _err()
+    if not as_json:
+        show.question(out, asked)
+    found: list[Trajectory] = []
+    try:
+        with ExitStack() as bars:  # they go before the first step is drawn
+            progress = bars.enter_context(watcher(err))
+            steps = show.Waiting(err, bars.close) if as_json else show.Steps(out, err, bars.close)
+
+            async def work(kit: Kit) -> None:
+                found.append(await asking.ask(kit, asked, steps))
+
+            with _stoppable(progress), steps, _loaded(settings, progress) as kit:
+                asyncio.run(_until_stopped(work(kit), progress))
+                folder = kit.store.folder
+                made = asking.copy_out(kit.store, found[0], folder / "made")
+    except Stopped as stop:
+        _err().print("; ".join(["stopped", *getattr(stop.__cause__, "__notes__", ())]), **_PLAIN)
+        raise typer.Exit(STOPPED) from None
+    if as_json:
+        out.print(json.dumps(asking.as_json(found[0], made, folder), indent=2), **_PLAIN)
+    else:
+        show.answer(out, found[0], made, folder, f"sport report {_quoted(folder)}")
+
+
+@contextmanager
+def _loaded(settings: Config, progress: Watcher) -> Iterator[Kit]:
+    """The parts of a new run. Its directory vanishes again if the block fails before a question is in it."""
+    progress.start("load", 2, "parts")
+    from sport import wire
+    from sport.store import Store
+
+    wire.check(settings)
+    progress.advance("load")
+    folder, asked = _fresh("ask"), True
+    store = Store.create(folder, settings)
+    try:
+        with store:
+            try:
+                kit = wire.build(store, progress)
+                progress.advance("load")
+                progress.finish("load")
+                yield kit
+            finally:
+                asked = bool(store.outlines("eval"))
+    except BaseException as error:
+        if asked:
+            error.add_note(f"what was done lies in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # the error that is on its way matters more
+        raise
 
 
 # ----------------------------------------------------------------------------------------------- running
@@ -229,16 +313,22 @@ def _drive(store: Store, work: Work) -> None:
     """
     from sport import wire
 
-    with watcher(_err()) as progress:
-        try:
-            kit = wire.build(store, progress)
-            asyncio.run(_until_stopped(work(kit), progress))
-        except BaseException as error:
-            if not isinstance(error, KeyboardInterrupt) and not progress.stopping:
-                raise
-            if not isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
-                _err().print(f"while stopping: {type(error).__name__}: {error}", **_PLAIN)
-            raise Stopped from error
+    with watcher(_err()) as progress, _stoppable(progress):
+        kit = wire.build(store, progress)
+        asyncio.run(_until_stopped(work(kit), progress))
+
+
+@contextmanager
+def _stoppable(progress: Watcher) -> Iterator[None]:
+    """Whatever a wish to stop makes the block raise comes out as Stopped."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and not progress.stopping:
+            raise
+        if not isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            _err().print(f"while stopping: {type(error).__name__}: {error}", **_PLAIN)
+        raise Stopped from error
 
 
 async def _until_stopped(work: Awaitable[None], progress: Watcher) -> None:

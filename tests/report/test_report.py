@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -63,7 +64,16 @@ def test_it_is_well_formed_and_loads_nothing(page: str) -> None:
 
 def test_figures_with_their_intervals(page: str) -> None:
     words = re.sub(r"<[^>]+>|\s+", " ", page)
-    for wanted in ("Metrics on heldout", "AnsAcc", "CodeExec", "n = 6", "gain, in points", "identical 10", "precision"):
+    for wanted in (
+        "Metrics on heldout",
+        "AnsAcc",
+        "CodeExec",
+        "n = 6",
+        "gain, in points",
+        "precision",
+        "chosen",
+        "wrongly",
+    ):
         assert wanted in words, wanted
     assert Tags(page).count("polyline") == 3
 
@@ -132,6 +142,22 @@ def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
             page = build(reader, tmp_path / "begun.html").read_text(encoding="utf-8")
     assert "unfinished" in page
     assert Tags(page).open == []
+
+
+def bomb() -> bytes:
+    """A PNG that claims 50,000 x 50,000 pixels, as a model's code may write one."""
+    head = b"IHDR" + (50_000).to_bytes(4) * 2 + b"\x08\x02\x00\x00\x00"
+    return b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4) + head + zlib.crc32(head).to_bytes(4)
+
+
+def test_a_picture_that_claims_any_size_is_named_not_drawn(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "run", Config()) as store:
+        task = Task(id="t", query="?", files=(store.put("huge.png", bomb()),))
+        store.add_task(task, None, split="explore", iteration=1, ordinal=0)
+        store.begin("x", "t", "explore", 1, 0)
+        page = build(store, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "huge.png" in page
+    assert "background-image" not in page
 
 
 def test_a_damaged_picture_is_named_not_drawn(tmp_path: Path) -> None:

@@ -28,9 +28,20 @@ EMPTY = Seen(frozenset(), ())
     ],
 )
 def test_what_the_query_names_must_be_in_the_files(query: str, seen: Seen, kept: bool) -> None:
-    assert judge(query, [seen])[0] is kept
+    assert judge(query, [seen]).kept is kept
 
 
 def test_the_reason_names_what_is_missing() -> None:
-    assert judge("How many grams of protein are in 3 servings?", [LABEL]) == (False, "'protein' is not in the files")
-    assert judge("How many blue circles are there?", [SCENE]) == (False, "no blue circle in the picture")
+    assert judge("How many grams of protein are in 3 servings?", [LABEL]).reason == "'protein' is not in the files"
+    assert judge("How many blue circles are there?", [SCENE]).reason == "no blue circle in the picture"
+
+
+def test_what_can_be_searched_may_be_missing_from_the_files() -> None:
+    query = "What is the sugar in tal?"
+    assert judge(query, [LABEL]).missing == ("tal",)
+    assert judge(query, [LABEL], ["tal"]).kept
+
+
+@pytest.mark.parametrize(("query", "kept"), [("What does the whole bill come to?", True), ("Which is it?", False)])
+def test_a_query_that_names_nothing_must_ask_for_the_whole(query: str, kept: bool) -> None:
+    assert judge(query, [LABEL]).kept is kept

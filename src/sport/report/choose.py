@@ -48,54 +48,89 @@ class Choice:
     total: int
 
 
-def choose(store: Store, limit: int = 60) -> Choice:
-    """At most ``limit`` trajectories: evaluated tasks whose answer changed first, then explored ones with most pairs.
+def every(store: Store) -> list[Pick]:
+    """All trajectories: the evaluated ones, then the explored ones, in the order of their iterations and tasks."""
+    outlines, scores = store.outlines("eval"), store.scores("eval")
+    changes = {task: picks[0].change for task, picks in _before_and_after(outlines, scores).items()}
+    evaluated = [Pick(o, scores.get(o.id, {}), changes[o.task_id]) for o in outlines]
+    return [*evaluated, *_explored(store)]
 
-    A task evaluated before and after the tuning comes as two neighbours, so that they can be compared.
+
+def choose(store: Store, causes: Mapping[str, str | None] | None = None, limit: int = 60) -> Choice:
+    """At most ``limit`` trajectories: evaluated tasks whose answer changed first, then failures of every cause.
+
+    A task evaluated before and after the tuning comes as two neighbours, so that they can be compared. A third of the
+    places is for explored ones: those with most pairs, those that went wrong, in turns. ``causes`` names why an
+    evaluated trajectory was wrong, so that no frequent cause crowds out the others.
     """
-    evaluated, explored = store.outlines("eval"), store.outlines("explore")
-    shown = _evaluated(store, evaluated, limit - min(len(explored), limit // 3))
-    return Choice(shown, _explored(store, explored, limit - len(shown)), len(evaluated) + len(explored))
+    evaluated, explored = store.outlines("eval"), _explored(store)
+    shown = _evaluated(store, evaluated, causes or {}, limit - min(len(explored), limit // 3))
+    return Choice(shown, _instructive(store, explored, limit - len(shown)), len(evaluated) + len(explored))
 
 
-def _evaluated(store: Store, outlines: Sequence[Outline], limit: int) -> tuple[Pick, ...]:
+def _evaluated(
+    store: Store, outlines: Sequence[Outline], causes: Mapping[str, str | None], limit: int
+) -> tuple[Pick, ...]:
     if not outlines:
         return ()
-    scores = store.scores("eval")
-    first, last = outlines[0].iteration, outlines[-1].iteration
-    before = {o.task_id: o for o in outlines if o.iteration == first}
-    after = {o.task_id: o for o in outlines if o.iteration == last}
-    groups: dict[tuple[bool | None, bool | None], list[list[Pick]]] = {}
-    for task, old in before.items():
-        new = after.get(task, old)
-        told = {o.id: scores.get(o.id, {}) for o in (old, new)}
-        was, now = is_right(told[old.id]), is_right(told[new.id])
-        change = "gained" if (was, now) == (False, True) else "lost" if (was, now) == (True, False) else ""
-        picks = [Pick(o, told[o.id], change) for o in ((old, new) if new is not old else (old,))]
-        groups.setdefault((was, now), []).append(picks)
-    changed = _interleave(groups.pop((False, True), []), groups.pop((True, False), []))
-    order = [*changed[: 2 * _EVAL_TASKS // 3], *_interleave(*groups.values()), *changed[2 * _EVAL_TASKS // 3 :]]
-    each = 2 if last != first else 1
+    groups: dict[tuple[bool | None, bool | None, str | None], list[tuple[Pick, ...]]] = {}
+    changed: dict[str, list[tuple[Pick, ...]]] = {"gained": [], "lost": []}
+    for picks in _before_and_after(outlines, store.scores("eval")).values():
+        first, last = picks[0], picks[-1]
+        if first.change:
+            changed[first.change].append(picks)
+        else:
+            groups.setdefault((first.right, last.right, causes.get(last.outline.id)), []).append(picks)
+    both = _interleave(changed["gained"], changed["lost"])
+    order = [*both[: 2 * _EVAL_TASKS // 3], *_interleave(*groups.values()), *both[2 * _EVAL_TASKS // 3 :]]
+    each = 2 if outlines[0].iteration != outlines[-1].iteration else 1
     return tuple(pick for picks in order[: min(_EVAL_TASKS * 2 // each, limit // each)] for pick in picks)
 
 
-def _explored(store: Store, outlines: Sequence[Outline], limit: int) -> tuple[Pick, ...]:
+def _before_and_after(
+    outlines: Sequence[Outline], scores: Mapping[str, Mapping[str, Score]]
+) -> dict[str, tuple[Pick, ...]]:
+    """Each task's first and last evaluation (one pick where there is but one), with what changed between them."""
+    found: dict[str, list[Outline]] = {}
+    for outline in outlines:
+        found.setdefault(outline.task_id, []).append(outline)
+    made = {}
+    for task, mine in found.items():
+        ends = (mine[0],) if len(mine) == 1 else (mine[0], mine[-1])
+        was, now = is_right(scores.get(ends[0].id, {})), is_right(scores.get(ends[-1].id, {}))
+        change = "gained" if (was, now) == (False, True) else "lost" if (was, now) == (True, False) else ""
+        made[task] = tuple(Pick(o, scores.get(o.id, {}), change) for o in ends)
+    return made
+
+
+def _explored(store: Store) -> list[Pick]:
     scores = store.scores("explore")
-    iterations = sorted({o.iteration for o in outlines})
+    return [Pick(o, scores.get(o.id) or _against_key(store, o)) for o in store.outlines("explore")]
+
+
+def _instructive(store: Store, picks: Sequence[Pick], limit: int) -> tuple[Pick, ...]:
+    """Of every iteration as many: by turns the one with most pairs and one that went wrong, shown in their order."""
     columns = []
-    for iteration in iterations:
+    for iteration in sorted({pick.outline.iteration for pick in picks}):
         pairs = Counter(pair.trajectory for pair in store.pairs(iteration))
-        mine = [o for o in outlines if o.iteration == iteration]
-        columns.append(sorted(mine, key=lambda o: -pairs[o.id]))
-    chosen = sorted(_interleave(*columns)[: max(0, limit)], key=lambda o: (o.iteration, o.ordinal))
-    return tuple(Pick(o, scores.get(o.id) or _against_key(store, o)) for o in chosen)
+        mine = sorted(
+            (pick for pick in picks if pick.outline.iteration == iteration), key=lambda pick: -pairs[pick.outline.id]
+        )
+        columns.append(_interleave([p for p in mine if p.right is not False], [p for p in mine if p.right is False]))
+    chosen = _interleave(*columns)[: max(0, limit)]
+    return tuple(sorted(chosen, key=lambda pick: (pick.outline.iteration, pick.outline.ordinal)))
 
 
 def _against_key(store: Store, outline: Outline) -> Mapping[str, Score]:
-    """An explored answer is scored here: no stage does, since nothing that learns may read the key."""
+    """An explored answer is scored here: no stage does, since nothing that learns may read the key.
+
+    Queries that were spoilt have no right answer and get no score; neither has a trajectory that goes on.
+    """
     key = store.key(outline.task_id)
-    answer = outline.end.answer if outline.end else None
-    return {} if key is None or answer is None else {RIGHT: answers_match(answer, key.answer)}
+    if key is None or key.defect is not None or outline.end is None:
+        return {}
+    answer = outline.end.answer
+    return {RIGHT: answer is not None and answers_match(answer, key.answer)}
 
 
 def is_right(scores: Mapping[str, Score]) -> bool | None:

@@ -13,14 +13,38 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import NamedTuple
 
 from sport.synth.base import Check
-from sport.tools.base import CallTool, FileBytes
+from sport.tools.base import Answered, CallTool, FileBytes
 from sport.types import File, ReadFile, Task
 
-COLOURS = frozenset(("red", "green", "blue", "yellow", "orange", "purple", "black", "white", "grey"))
-SHAPES = frozenset(["circle", "square", "triangle", "star", "shape"])
-SIDES = frozenset(["left", "right", "top", "bottom"])
+COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "white", "grey")
+SHAPES = ("circle", "square", "triangle", "star", "shape")
+SIDES = frozenset(("left", "right", "top", "bottom"))
+WHOLE = frozenset(
+    [
+        "all",
+        "altogether",
+        "bill",
+        "cheapest",
+        "dearest",
+        "every",
+        "everything",
+        "expensive",
+        "greatest",
+        "highest",
+        "least",
+        "longest",
+        "lowest",
+        "most",
+        "purchase",
+        "shortest",
+        "smallest",
+        "total",
+        "whole",
+    ]
+)
 
 
 @cache
@@ -45,39 +69,71 @@ class RuleCheck:
         self._read = read
 
     async def check(self, task: Task) -> Check:
-        """Look, then compare."""
+        """Look, compare, and search for what the files do not say."""
         seen = [await self._look(file) for file in task.files]
-        kept, reason = judge(task.query, seen)
-        return Check(kept, reason, {"labels": [s.labels for s in seen], "words": [len(s.words) for s in seen]})
+        found = judge(task.query, seen)
+        if found.missing and found.named > len(found.missing):
+            found = judge(task.query, seen, [word for word in found.missing if await self._known(word)])
+        notes = {"labels": [s.labels for s in seen], "words": [len(s.words) for s in seen]}
+        return Check(found.kept, found.reason, notes)
 
     async def _look(self, file: File) -> Seen:
         data = FileBytes(self._read(file), file.media_type)
         if not file.is_image:
-            text = await self._call("inspect_file_as_text", {"file": data})
-            return Seen(_words(str(text.value or "")), ())
-        text = await self._call("ocr", {"image": data})
+            return _read_text(await self._call("inspect_file_as_text", {"file": data}), ())
         spots = await self._call("locate", {"image": data, "what": "shapes"})
-        return Seen(_words(str(text.value or "")), tuple(spot["label"] for spot in spots.value or ()))
+        labels = [spot["label"] for spot in spots.value or ()]
+        return _read_text(await self._call("ocr", {"image": data}), labels)
+
+    async def _known(self, word: str) -> bool:
+        """Whether an article tells of it: what can be searched may be missing from the files."""
+        answer = await self._call("search", {"query": word})
+        return word in {_single(found) for found in _words(str(answer.value or ""))}
 
 
-def judge(query: str, seen: Sequence[Seen]) -> tuple[bool, str]:
-    """Whether to keep the query, and why (pure)."""
+class Judged(NamedTuple):
+    """Keep or drop, why, how many things the query names, and which of them no file shows."""
+
+    kept: bool
+    reason: str
+    named: int = 0
+    missing: tuple[str, ...] = ()
+
+
+def judge(query: str, seen: Sequence[Seen], searched: Sequence[str] = ()) -> Judged:
+    """Whether to keep the query (pure). ``searched`` are words of it that a search finds."""
     if not any(s.words or s.labels for s in seen):
-        return False, "nothing can be read or located in the files"
+        return Judged(False, "nothing can be read or located in the files")
     common = asking()
-    words = [word if word in common else _single(word) for word in re.findall(r"[a-z]+", query.lower())]
+    raw = re.findall(r"[a-z]+", query.lower())
+    words = [word if word in common else _single(word) for word in raw]
     labels = {label for s in seen for label in s.labels}
-    if wanted := {f"{a} {b}" for a, b in pairwise(words) if a in COLOURS and b in SHAPES}:
+    if wanted := {f"{a} {b}" for a, b in pairwise(map(_single, raw)) if a in COLOURS and b in SHAPES}:
         missing = sorted(wanted - labels)
-        return (False, f"no {missing[0]} in the picture") if missing else (True, "all shapes asked for are there")
-    if SIDES & set(words):
-        return (True, "shapes are there") if len(labels) > 1 else (False, "no shapes to choose from")
+        return Judged(not missing, f"no {missing[0]} in the picture" if missing else "all shapes asked for are there")
     named = [word for word in words if word not in common and len(word) > 1]
     if not named:
-        return False, "the query names nothing that could be looked up"
-    read = {_single(word) for s in seen for word in s.words}
-    missing = [word for word in named if not difflib.get_close_matches(word, read, n=1, cutoff=0.8)]
-    return (False, f"{missing[0]!r} is not in the files") if missing else (True, "everything named is in the files")
+        return _unnamed(set(raw), seen, labels)
+    read = {_single(word) for s in seen for word in s.words} | set(searched)
+    gone = tuple(word for word in named if not difflib.get_close_matches(word, read, n=1, cutoff=0.8))
+    reason = f"{gone[0]!r} is not in the files" if gone else "everything named is in the files, or can be searched"
+    return Judged(not gone, reason, len(named), gone)
+
+
+def _unnamed(words: set[str], seen: Sequence[Seen], labels: set[str]) -> Judged:
+    """A query that names nothing is sound if it asks for the outermost thing, or for the whole."""
+    if SIDES & words and len(labels) > 1:
+        return Judged(True, "there are shapes to choose from")
+    if WHOLE & words and any(len(s.words) > 3 for s in seen):
+        return Judged(True, "it asks for the whole, or for the most of what is there")
+    return Judged(False, "the query names nothing that could be looked up")
+
+
+def _read_text(answer: Answered, labels: Sequence[str]) -> Seen:
+    """Words of a text, and the shapes that it writes down beside those that were located."""
+    text = str(answer.value or "").lower()
+    written = re.findall(rf"({'|'.join(COLOURS)}) ?({'|'.join(SHAPES)})", text)
+    return Seen(_words(text), (*labels, *(f"{colour} {shape}" for colour, shape in written)))
 
 
 def _words(text: str) -> frozenset[str]:
