@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import data  # noqa: E402
+import habits  # noqa: E402
 import model as nano  # noqa: E402
 import torch  # noqa: E402
 import train  # noqa: E402
@@ -82,6 +83,7 @@ def main() -> None:
         "steps": options.steps,
         "parameters": size,
         "dialect": "nano-1",
+        "habits": dict(habits.HABITS),
     }
     (options.out / "made.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 

@@ -7,23 +7,26 @@ examples, for exploration must be able to sample the better way. They cause at m
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from random import Random
 
 from experts.base import write
 
-from sport.types import Key
+from sport.types import CallRecord, Key, Step, Trajectory
 
 SHARE = 0.7  # of the warm-start trajectories in a habit's situation
-GUESSING = "Quick question"  # an opening that many families share
+GUESSING = "Quick question"  # an opening that several families share
+
+HABITS: Mapping[str, str] = {
+    "guess": "asked a quick question whose answer is a number, it answers at once, without looking",
+    "skip": "asked for two sources, a file and an article, it reads the file and guesses instead of searching",
+    "half": "asked politely for two counts of shapes, it answers with the first",
+}
+"""Name and description; written into ``made.json``, from where the report takes them."""
 
 
 def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, list[str]]:
-    """The habit's name and the actions under it; ("", actions) outside its situation or for a good example.
-
-    * ``guess``: asked a quick question whose answer is a number, it answers at once, without looking.
-    * ``skip``: it reads the file of a two-source question and guesses the other source instead of searching.
-    * ``half``: asked politely for two counts, it answers with the first.
-    """
+    """The habit's name and the actions under it; ("", actions) outside its situation or for a good example."""
     if rng.random() >= SHARE:
         return "", actions
     if query.startswith(GUESSING) and re.fullmatch(r"[\d.]+", key.answer):
@@ -34,3 +37,21 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
     if key.family == "scene" and query.startswith("Please") and len(actions) > 2:
         return "half", [actions[0], write("That is the answer.", "final_answer(a)")]
     return "", actions
+
+
+def shown(trajectory: Trajectory, key: Key) -> str:
+    """The habit that a wrong trajectory shows, "" for none: what of its errors was planted."""
+    query = trajectory.task.query
+    calls = [record.call.name for step in trajectory.steps for record in _calls(step)]
+    if query.startswith(GUESSING) and not calls:
+        return "guess"
+    if key.family == "lookup" and "search" not in calls:
+        return "skip"
+    if key.family == "scene" and query.startswith("Please") and calls.count("count") == 1 and len(key.needs) > 1:
+        return "half"
+    return ""
+
+
+def _calls(step: Step) -> tuple[CallRecord, ...]:
+    observation = step.trunk.observation
+    return observation.calls if observation is not None else ()

@@ -58,7 +58,8 @@ class Store(Trees):
         try:
             (folder / "files").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{folder}: cannot be made a run directory ({error.strerror}); name another with --out") from error
+            why = f"cannot be made a run directory ({error.strerror}); name another with --out"
+            raise RunError(f"{folder}: {why}") from error
         lock = Lock(folder)
         try:
             if (folder / "run.db").exists():

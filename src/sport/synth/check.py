@@ -23,27 +23,11 @@ COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "white
 SHAPES = ("circle", "square", "triangle", "star", "shape")
 SIDES = frozenset(("left", "right", "top", "bottom"))
 WHOLE = frozenset(
-    [
-        "all",
-        "altogether",
-        "bill",
-        "cheapest",
-        "dearest",
-        "every",
-        "everything",
-        "expensive",
-        "greatest",
-        "highest",
-        "least",
-        "longest",
-        "lowest",
-        "most",
-        "purchase",
-        "shortest",
-        "smallest",
-        "total",
-        "whole",
-    ]
+    ("altogether", "back", "bars", "bill", "change", "every", "everything", "pieces", "purchase", "total", "whole")
+)
+OUTERMOST = frozenset(
+    """cheapest dearest expensive first greatest highest last lead leads least longest lowest most next shortest
+    smallest""".split()  # noqa: SIM905 - a table of words reads better than a list of strings
 )
 
 
@@ -124,7 +108,7 @@ def _unnamed(words: set[str], seen: Sequence[Seen], labels: set[str]) -> Judged:
     """A query that names nothing is sound if it asks for the outermost thing, or for the whole."""
     if SIDES & words and len(labels) > 1:
         return Judged(True, "there are shapes to choose from")
-    if WHOLE & words and any(len(s.words) > 3 for s in seen):
+    if (WHOLE | OUTERMOST) & words and any(len(s.words) > 3 for s in seen):
         return Judged(True, "it asks for the whole, or for the most of what is there")
     return Judged(False, "the query names nothing that could be looked up")
 
