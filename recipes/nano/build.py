@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
         "--cache", type=Path, default=HERE.parents[1] / ".cache" / "nano", help="data and training state"
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the pool of pictures and documents, for a trial")
-    parser.add_argument("--steps", type=int, default=2000, help="batches of 16 trajectories")
+    parser.add_argument("--steps", type=int, default=1600, help="batches of 16 trajectories")
     parser.add_argument("--vocabulary", type=int, default=1000, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="more only helps on a quiet machine")
