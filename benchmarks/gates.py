@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import PIL.Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes" / "nano"))
 
@@ -28,11 +29,9 @@ from habits import shown
 from sport import config, loop, wire
 from sport.causes import cause
 from sport.events import Silent
-from sport.render import Picture
 from sport.stats import paired_bootstrap, wilson
 from sport.store import Store
 from sport.synth.stage import take
-from sport.types import File
 
 
 def arguments() -> argparse.Namespace:
@@ -71,14 +70,11 @@ def evaluate(folder: Path, tasks: int, *, blank: bool) -> tuple[list[float], Cou
 
 
 def _blank(renderer: Any) -> None:
-    """Let the controller see grey where a picture is."""
-    picture = renderer.picture
-
-    def grey(file: File) -> Picture:
-        real = picture(file)
-        return Picture(np.zeros_like(real.pixels), real.grid)
-
-    renderer.picture = grey
+    """Let the controller see an empty white sheet where a picture is: a picture as any other, but of nothing."""
+    sheet = io.BytesIO()
+    PIL.Image.new("RGB", (448, 448), "white").save(sheet, "PNG")
+    renderer._read = lambda file: sheet.getvalue()
+    renderer._pictures.clear()
 
 
 async def check(kit: Any, store: Store, drafts: int) -> tuple[int, int, int]:

@@ -99,3 +99,14 @@ def test_every_candidate_is_chosen_rejected_or_counted(raws: list[str], data: st
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(pairs).failed == 0
+
+
+def test_the_least_bad_of_failures_gives_no_pair_unless_asked_for() -> None:
+    failures = (Observation(outcome="error", error="x"), Observation(outcome="timeout"))
+    candidates = tuple(
+        Candidate(index=i, action=Action(raw=f"Thought {i}", code=f"x = {i}"), observation=seen)
+        for i, seen in enumerate(failures)
+    )
+    trajectory = tree(Step(index=0, candidates=candidates, verdict=Verdict(best=0)))
+    assert pairs.read(trajectory) == ([], Counter({"failed": 1}))
+    assert len(pairs.read(trajectory, config.Pairs(failed=True))[0]) == 1

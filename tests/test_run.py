@@ -137,7 +137,10 @@ def test_killed_while_exploring_it_goes_on_and_redoes_nothing(tmp_path: Path, st
 
 
 def test_killed_while_tuning_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    folder, many = tmp_path / "run", ("tune.epochs=40", "tune.save_steps=5", "explore.temperature=1.8")
+    folder, many = (
+        tmp_path / "run",
+        ("tune.epochs=40", "tune.save_steps=5", "explore.temperature=1.8", "pairs.failed=true"),
+    )
     process = tiny(folder, *many)
     until(process, lambda: any((folder / "tune" / "01").glob("checkpoint-*/trainer_state.json")))
     kill(process)

@@ -17,12 +17,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import data  # noqa: E402
 import habits  # noqa: E402
 import model as nano  # noqa: E402
 import torch  # noqa: E402
 import train  # noqa: E402
 
+import data  # noqa: E402
 from sport.blobs import Blobs  # noqa: E402
 from sport.dialect import Dialect  # noqa: E402
 from sport.render import Renderer  # noqa: E402
@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the pool of pictures and documents, for a trial")
     parser.add_argument("--steps", type=int, default=1600, help="batches of 16 trajectories")
+    parser.add_argument("--exercises", type=int, default=600, help="batches of copying exercises before them")
     parser.add_argument("--vocabulary", type=int, default=1000, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="more only helps on a quiet machine")
@@ -68,7 +69,7 @@ def main() -> None:
     logging.info(
         "%d trajectories, longest %d tokens, %d parameters", len(examples), max(len(e.ids) for e in examples), size
     )
-    settings = train.Settings(steps=options.steps, seed=options.seed)
+    settings = train.Settings(steps=options.steps, seed=options.seed, exercises=options.exercises)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     state = options.cache / f"state-{digest[:8]}-{options.steps}-{options.seed}-{options.vocabulary}.pt"
     train.train(network, examples, renderer, settings, state)

@@ -73,6 +73,7 @@ class CriticSection(Section):
 class Pairs(Section):
     """Filters by name. ``too_similar`` drops a pair whose word similarity (0..1) is at least this; None is off."""
 
+    failed: bool = Field(default=False, description="keep pairs whose chosen candidate's code failed, too")
     too_similar: float | None = Field(default=None, ge=0, le=1)
 
 

@@ -5,6 +5,8 @@ Nothing is dropped silently: every filter has a name, and what it dropped is cou
 * ``no_verdict``: steps (not pairs) on which the critic said nothing;
 * ``identical``: a candidate that says what a lower-numbered one or the best already says;
 * ``tied``: a candidate as good as the best;
+* ``failed``: the best of the step failed itself (its code raised, or did not parse): the least bad of five failures is
+  nothing to learn from, and such steps come in rows;
 * ``too_similar``: off by default; a candidate that shares too many of the best one's words.
 
 A candidate that could not be parsed, or whose code failed, is a rejected one like any other; so is one of a trajectory
@@ -73,6 +75,8 @@ def _reason(step: Step, best: Candidate, candidate: Candidate, seen: set[str], f
         return "identical"
     if candidate.index in step.verdict.tied:
         return "tied"
+    if not filters.failed and (best.observation is None or best.observation.outcome != "ok"):
+        return "failed"
     threshold = filters.too_similar
     if threshold is not None and similarity(best.action.raw, candidate.action.raw) >= threshold:
         return "too_similar"
