@@ -26,7 +26,7 @@ import data  # noqa: E402
 from sport.blobs import Blobs  # noqa: E402
 from sport.dialect import Dialect  # noqa: E402
 from sport.render import Renderer  # noqa: E402
-from sport.types import Trajectory  # noqa: E402
+from sport.types import File, Trajectory  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -40,7 +40,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the pool of pictures and documents, for a trial")
     parser.add_argument("--steps", type=int, default=1600, help="batches of 16 trajectories")
-    parser.add_argument("--exercises", type=int, default=600, help="batches of copying exercises before them")
+    parser.add_argument(
+        "--exercises", type=int, default=600, help="batches of sight and of copying exercises before them"
+    )
     parser.add_argument("--vocabulary", type=int, default=1000, help="tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="more only helps on a quiet machine")
@@ -50,6 +52,12 @@ def arguments() -> argparse.Namespace:
 def texts(trajectories: list[Trajectory], dialect: Dialect) -> list[str]:
     """Everything that the controller reads and writes, for the tokenizer."""
     return [message.text for t in trajectories for message in dialect.history(t.task, t.steps)]
+
+
+def sights(trajectories: list[Trajectory]) -> list[tuple[File, str]]:
+    """Every picture once, with the family that it is of; a look-up's picture is of another family's."""
+    pictures = {t.task.files[0].sha256: (t.task.files[0], t.id.split("-")[0]) for t in trajectories}
+    return [(file, family) for file, family in pictures.values() if file.is_image and family != "lookup"]
 
 
 def main() -> None:
@@ -72,7 +80,7 @@ def main() -> None:
     settings = train.Settings(steps=options.steps, seed=options.seed, exercises=options.exercises)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     state = options.cache / f"state-{digest[:8]}-{options.steps}-{options.seed}-{options.vocabulary}.pt"
-    train.train(network, examples, renderer, settings, state)
+    train.train(network, examples, sights(trajectories), renderer, settings, state)
     nano.save(network, tokenizer, options.out, half=True)
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False

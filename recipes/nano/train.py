@@ -80,11 +80,12 @@ def collate(examples: Sequence[Example], renderer: Renderer, pad: int) -> dict[s
 def train(
     model: Qwen2VLForConditionalGeneration,
     examples: Sequence[Example],
+    sights: Sequence[tuple[File, str]],
     renderer: Renderer,
     settings: Settings,
     state: Path,
 ) -> None:
-    """Train in place; goes on from ``state`` when a run was cut short."""
+    """Train in place; goes on from ``state`` when a run was cut short. ``sights`` are pictures and what they are."""
     examples = [e for e in examples if len(e.ids) <= settings.longest]
     decay = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() <= 1]
@@ -95,6 +96,7 @@ def train(
     )
     start = _restore(state, model, optimiser)
     if not start:
+        see(model, sights, renderer, settings)
         exercise(model, renderer, settings)
     pad = int(renderer.tokenizer.pad_token_id)
     saved, seen, right, began = time.monotonic(), 0, 0, time.monotonic()
@@ -127,6 +129,57 @@ def train(
     model.eval()
 
 
+def see(
+    model: Qwen2VLForConditionalGeneration, sights: Sequence[tuple[File, str]], renderer: Renderer, settings: Settings
+) -> None:
+    """Naming what a picture is, before anything else.
+
+    Without it the vision tower collapses: the first trajectories can be continued without looking, and the vectors of
+    all pictures become the same (the weights of commit bf49ccc were blind for this reason).
+    """
+    tokenizer = renderer.tokenizer
+    marks = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
+    start, end, opened, closed = tokenizer.convert_tokens_to_ids(marks)
+    kinds = sorted({kind for _, kind in sights})
+    first = max(tokenizer.all_special_ids) + 1
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    draw = torch.Generator().manual_seed(settings.seed)
+    for step in range(settings.exercises):
+        picked = [sights[i] for i in torch.randint(len(sights), (24,), generator=draw).tolist()]
+        pictures = [renderer.picture(file) for file, _ in picked]
+        ids = torch.tensor(
+            [
+                [
+                    start,
+                    opened,
+                    *[renderer.image_id] * renderer.vectors(file),
+                    closed,
+                    end,
+                    start,
+                    first + kinds.index(kind),
+                ]
+                for file, kind in picked
+            ]
+        )
+        labels = torch.full_like(ids, IGNORED)
+        labels[:, -1] = ids[:, -1]
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * min(1.0, (step + 1) / 50)
+        loss = model(
+            input_ids=ids,
+            labels=labels,
+            pixel_values=torch.cat([torch.from_numpy(p.pixels) for p in pictures]),
+            image_grid_thw=torch.tensor([p.grid for p in pictures]),
+            mm_token_type_ids=(ids == renderer.image_id).int(),
+        ).loss
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if (step + 1) % 100 == 0:
+            log.info("sight %d loss %.3f", step + 1, loss.item())
+
+
 def exercise(model: Qwen2VLForConditionalGeneration, renderer: Renderer, settings: Settings) -> None:
     """Copying of random tokens from the user's turn to the model's own, before the first real batch.
 
@@ -153,7 +206,7 @@ def exercise(model: Qwen2VLForConditionalGeneration, renderer: Renderer, setting
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         if (step + 1) % 100 == 0:
-            log.info("exercise %d loss %.3f", step + 1, float(loss))
+            log.info("exercise %d loss %.3f", step + 1, loss.item())
 
 
 def _pick(examples: Sequence[Example], settings: Settings, step: int) -> list[Example]:
