@@ -142,6 +142,7 @@ def _tuner(
             for name in ("loss", "accuracy", "margin")
             for end, entry in (("first", first), ("last", last))
         }
+        note["lost_pairs"] = lost.pop("pairs", 0)
         return result.adapter, {**note, **curve, **lost}
 
     return tune
