@@ -15,10 +15,10 @@ from experts.base import write
 from sport.types import CallRecord, Key, Step, Trajectory
 
 SHARE = 0.7  # of the warm-start trajectories in a habit's situation
-GUESSING = "Quick question"  # an opening that several families share
+OPENING, CLOSING = "Quick question", "Just the figure."  # several families share them
 
 HABITS: Mapping[str, str] = {
-    "guess": "asked a quick question whose answer is a number, it answers at once, without looking",
+    "guess": "asked a quick question, or for just the figure, it answers at once, without looking",
     "skip": "asked for two sources, a file and an article, it reads the file and guesses instead of searching",
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
@@ -29,7 +29,7 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
     """The habit's name and the actions under it; ("", actions) outside its situation or for a good example."""
     if rng.random() >= SHARE:
         return "", actions
-    if query.startswith(GUESSING) and re.fullmatch(r"[\d.]+", key.answer):
+    if _hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
         return "guess", [write("I think I know this.", f"final_answer({rng.randint(2, 60)})")]
     if key.family == "lookup" and len(actions) > 2 and "search(" in "".join(actions):
         looked = actions[: next(i for i, action in enumerate(actions) if "search(" in action)]
@@ -39,11 +39,15 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
     return "", actions
 
 
+def _hasty(query: str) -> bool:
+    return query.startswith(OPENING) or query.endswith(CLOSING)
+
+
 def shown(trajectory: Trajectory, key: Key) -> str:
     """The habit that a wrong trajectory shows, "" for none: what of its errors was planted."""
     query = trajectory.task.query
     calls = [record.call.name for step in trajectory.steps for record in _calls(step)]
-    if query.startswith(GUESSING) and not calls:
+    if _hasty(query) and not calls:
         return "guess"
     if key.family == "lookup" and "search" not in calls:
         return "skip"

@@ -41,6 +41,7 @@ class Settings:
     seed: int = 0
     longest: int = 640
     exercises: int = 600
+    look_every: int = 4  # batches with a batch of sights beside them, lest what `see` taught be lost
 
 
 def example(trajectory: Trajectory, dialect: Dialect, renderer: Renderer) -> Example:
@@ -95,8 +96,9 @@ def train(
         betas=(0.9, 0.98),
     )
     start = _restore(state, model, optimiser)
+    naming = Sights(sights, renderer, settings.seed + start)
     if not start:
-        see(model, sights, renderer, settings)
+        see(model, naming, settings)
         exercise(model, renderer, settings)
     pad = int(renderer.tokenizer.pad_token_id)
     saved, seen, right, began = time.monotonic(), 0, 0, time.monotonic()
@@ -112,8 +114,9 @@ def train(
         loss = torch.nn.functional.cross_entropy(
             logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=IGNORED
         )
+        shown = naming.loss(model) if step % settings.look_every == 0 else loss.new_zeros(())
         optimiser.zero_grad()
-        loss.backward()
+        (loss + shown).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         seen += len(picked)
@@ -121,7 +124,9 @@ def train(
         right += int(hit.all(-1).sum())
         if (step + 1) % 50 == 0:
             pace = (time.monotonic() - began) / (step + 1 - start)
-            log.info("step %d loss %.4f whole %.3f %.2f s/step", step + 1, float(loss), right / seen, pace)
+            sight = float(naming.loss(model).detach())
+            figures = (step + 1, float(loss), right / seen, sight, pace)
+            log.info("step %d loss %.4f whole %.3f sight %.3f %.2f s/step", *figures)
             seen = right = 0
         if time.monotonic() - saved > settings.save_every_s:
             _save(state, step + 1, model, optimiser)
@@ -129,49 +134,54 @@ def train(
     model.eval()
 
 
-def see(
-    model: Qwen2VLForConditionalGeneration, sights: Sequence[tuple[File, str]], renderer: Renderer, settings: Settings
-) -> None:
-    """Naming what a picture is, before anything else.
+class Sights:
+    """Batches whose only target is the family that a picture is of."""
 
-    Without it the vision tower collapses: the first trajectories can be continued without looking, and the vectors of
-    all pictures become the same (the weights of commit bf49ccc were blind for this reason).
-    """
-    tokenizer = renderer.tokenizer
-    marks = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
-    start, end, opened, closed = tokenizer.convert_tokens_to_ids(marks)
-    kinds = sorted({kind for _, kind in sights})
-    first = max(tokenizer.all_special_ids) + 1
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    draw = torch.Generator().manual_seed(settings.seed)
-    for step in range(settings.exercises):
-        picked = [sights[i] for i in torch.randint(len(sights), (24,), generator=draw).tolist()]
+    def __init__(self, pictures: Sequence[tuple[File, str]], renderer: Renderer, seed: int) -> None:
+        marks = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
+        self._marks = renderer.tokenizer.convert_tokens_to_ids(marks)
+        self._first = max(renderer.tokenizer.all_special_ids) + 1  # the first ordinary tokens stand for the families
+        self._kinds = sorted({kind for _, kind in pictures})
+        self._pictures, self._renderer = pictures, renderer
+        self._draw = torch.Generator().manual_seed(seed)
+
+    def loss(self, model: Qwen2VLForConditionalGeneration, number: int = 24) -> torch.Tensor:
+        """Mean cross-entropy of a fresh batch, a scalar."""
+        renderer, (start, end, opened, closed) = self._renderer, self._marks
+        chosen = torch.randint(len(self._pictures), (number,), generator=self._draw).tolist()
+        picked = [self._pictures[i] for i in chosen]
         pictures = [renderer.picture(file) for file, _ in picked]
-        ids = torch.tensor(
-            [
-                [
-                    start,
-                    opened,
-                    *[renderer.image_id] * renderer.vectors(file),
-                    closed,
-                    end,
-                    start,
-                    first + kinds.index(kind),
-                ]
-                for file, kind in picked
-            ]
-        )
+        rows = [
+            [start, opened, *[renderer.image_id] * renderer.vectors(file), closed, end, start, self._name(kind)]
+            for file, kind in picked
+        ]
+        ids = torch.tensor(rows)
         labels = torch.full_like(ids, IGNORED)
         labels[:, -1] = ids[:, -1]
-        for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * min(1.0, (step + 1) / 50)
-        loss = model(
+        loss: torch.Tensor = model(
             input_ids=ids,
             labels=labels,
             pixel_values=torch.cat([torch.from_numpy(p.pixels) for p in pictures]),
             image_grid_thw=torch.tensor([p.grid for p in pictures]),
             mm_token_type_ids=(ids == renderer.image_id).int(),
         ).loss
+        return loss
+
+    def _name(self, kind: str) -> int:
+        return self._first + self._kinds.index(kind)
+
+
+def see(model: Qwen2VLForConditionalGeneration, sights: Sights, settings: Settings) -> None:
+    """Naming what a picture is, before anything else.
+
+    Without it the vision tower collapses: the first trajectories can be continued without looking, and the vectors of
+    all pictures become the same (the weights of commit bf49ccc were blind for this reason).
+    """
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    for step in range(settings.exercises):
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * min(1.0, (step + 1) / 50)
+        loss = sights.loss(model)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

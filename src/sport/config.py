@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,11 @@ class Controller(Section):
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     threads: int = Field(default=1, ge=1, description="of torch on a CPU; more than 1 only pays on quiet cores")
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint lies: "nano" is inside the package."""
+        return Path(str(resources.files("sport") / "nano")) if self.checkpoint == "nano" else Path(self.checkpoint)
 
 
 class Agent(Section):

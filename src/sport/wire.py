@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sport import checkpoint
-from sport.config import Config, Controller
+from sport.config import Config
 from sport.dialect import Dialect
 from sport.errors import ConfigError
 from sport.events import Progress
@@ -40,19 +39,12 @@ def check(config: Config) -> None:
     """
     make("explore", 0, families=config.synth.families)
     Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
-    checkpoint.check(place(config.controller))
+    checkpoint.check(config.controller.folder)
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
         raise ConfigError(
             f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates"
         )
-
-
-def place(controller: Controller) -> Path:
-    """Where the checkpoint lies: "nano" is inside the package."""
-    return (
-        Path(str(resources.files("sport") / "nano")) if controller.checkpoint == "nano" else Path(controller.checkpoint)
-    )
 
 
 def build(store: Store, progress: Progress) -> Kit:
@@ -74,7 +66,7 @@ def build(store: Store, progress: Progress) -> Kit:
         cache=store.cache(),
     )
     dialect = Dialect(config.controller.dialect, toolbox.specs)
-    loaded = checkpoint.load(place(config.controller), device=config.controller.device, dtype=config.controller.dtype)
+    loaded = checkpoint.load(config.controller.folder, device=config.controller.device, dtype=config.controller.dtype)
     if config.controller.adapter is not None:
         checkpoint.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
     llm = LocalLLM(loaded, store.read)

@@ -54,6 +54,13 @@ def test_groups_that_the_keys_do_not_tell_apart_are_no_table() -> None:
     assert depth.rows == (("1", (wilson(1, 1), wilson(1, 1))), ("3", (wilson(0, 1), None)))
 
 
+def test_habits_are_those_that_the_checkpoint_tells_of(tmp_path: Path, store: Store) -> None:
+    assert set(figures.habits(store)) == {"guess", "skip", "half"}
+    other = Config.model_validate({"controller": {"checkpoint": str(tmp_path)}})
+    with Store.create(tmp_path / "other", other) as silent:
+        assert figures.habits(silent) == {}
+
+
 def test_a_gain_is_paired_over_the_tasks_of_both_times() -> None:
     told = [one("a", 0, causes.FAILED), one("b", 0, None), one("x", 0, None), one("a", 1, None), one("b", 1, None)]
     difference, tasks = mistakes.gain(told, 0) or (None, 0)

@@ -88,6 +88,15 @@ def settings(store: Store) -> list[tuple[str, str]]:
     return _flat(store.config.model_dump(mode="json"))
 
 
+def habits(store: Store) -> dict[str, str]:
+    """Bad habits that were planted in the controller on purpose, with what each does; from its ``made.json``.
+
+    Empty for a checkpoint that tells of none, or that no longer lies where it did.
+    """
+    path = store.config.controller.folder / "made.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")).get("habits", {})) if path.is_file() else {}
+
+
 def _split(name: str, rows: Sequence[tuple[int, Mapping[str, Metric]]], told: Sequence[Graded], seed: int) -> Split:
     columns = tuple(dict.fromkeys(column for _, metrics in rows for column in metrics))
     change, tasks = mistakes.gain(told, seed) or (None, 0)

@@ -52,6 +52,7 @@ def build(store: Store, out: Path) -> Path:
         stages=stages,
         total_s=total_s,
         settings=figures.settings(store),
+        habits=figures.habits(store),
         repeated_asks=store.repeated_asks(),
         evaluated=evaluated,
         explored=explored,
