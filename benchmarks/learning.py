@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=Path("configs/demo.toml"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--critics", nargs="+", choices=CRITICS, default=list(CRITICS))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once; each keeps about one core busy")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="a.b=c", help="as sport run's")
     return parser.parse_args()
 
@@ -45,7 +47,7 @@ def run(folder: Path, config: Path, seed: int, critic: str, overrides: list[str]
     changes = [f"seed={seed}", f"critic.kind={critic}", *overrides]
     new = [str(config), "--out", str(folder), *(word for change in changes for word in ("--set", change))]
     line = ["--resume", str(folder)] if (folder / "run.db").exists() else new
-    print(f"== seed {seed}, {critic}", flush=True)
+    print(f"== seed {seed}, {critic}: begun", flush=True)
     subprocess.run([*sport, *line], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -157,23 +159,36 @@ def draw(results: dict[tuple[int, str], dict[str, Any]], out: Path) -> None:
     figure.savefig(out, dpi=130)
 
 
+def write(results: dict[tuple[int, str], dict[str, Any]], out: Path, overrides: list[str]) -> None:
+    """Table, figures and picture of what is there so far."""
+    (out / "learning.md").write_text("\n".join(table(results)) + "\n", encoding="utf-8")
+    record = {"machine": platform.platform(), "date": date.today().isoformat(), "overrides": overrides}
+    runs = {f"seed{seed}-{critic}": found for (seed, critic), found in results.items()}
+    (out / "learning.json").write_text(json.dumps({**record, "runs": runs}, indent=1), encoding="utf-8")
+    draw(results, out / "learning.png")
+
+
 def main() -> None:
     """Run what is missing, then read all."""
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
-    results: dict[tuple[int, str], dict[str, Any]] = {}
-    for seed in options.seeds:
-        for critic in options.critics:
-            folder = options.out / f"seed{seed}-{critic}"
-            run(folder, options.config, seed, critic, options.overrides)
-            results[seed, critic] = read(folder)
-            lines = table(results)  # after every run: a long benchmark that is stopped has still said something
-            (options.out / "learning.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-            record = {"machine": platform.platform(), "date": date.today().isoformat(), "overrides": options.overrides}
-            runs = {f"seed{seed}-{critic}": found for (seed, critic), found in results.items()}
-            (options.out / "learning.json").write_text(json.dumps({**record, "runs": runs}, indent=1), encoding="utf-8")
-            draw(results, options.out / "learning.png")
-    print("\n".join(table(results)))
+    folders = {(s, c): options.out / f"seed{s}-{c}" for s in options.seeds for c in options.critics}
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        jobs = {
+            pool.submit(run, folder, options.config, *which, options.overrides): which
+            for which, folder in folders.items()
+        }
+        for job in as_completed(jobs):
+            job.result()
+            which = jobs[job]
+            found[which] = read(folders[which])
+            done = {one: found[one] for one in folders if one in found}
+            write(done, options.out, options.overrides)  # a long benchmark that is stopped has still said something
+            series = found[which]["metrics"]["heldout"]
+            steps = " -> ".join(f"{100 * series[k]['AnsAcc']['value']:.1f}" for k in sorted(series))
+            print(f"== seed {which[0]}, {which[1]}: AnsAcc on heldout {steps}", flush=True)
+    print("\n".join(table(done)))
 
 
 if __name__ == "__main__":
