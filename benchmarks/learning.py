@@ -12,14 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from sport import config
 from sport.causes import cause
 from sport.stats import Difference, paired_bootstrap
 from sport.store import Store
@@ -41,14 +44,29 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(folder: Path, config: Path, seed: int, critic: str, overrides: list[str]) -> None:
+def run(folder: Path, settings: Path, seed: int, critic: str, overrides: list[str]) -> None:
     """One run, or the rest of it."""
-    sport = [sys.executable, "-m", "sport.cli", "run"]
-    changes = [f"seed={seed}", f"critic.kind={critic}", *overrides]
-    new = [str(config), "--out", str(folder), *(word for change in changes for word in ("--set", change))]
-    line = ["--resume", str(folder)] if (folder / "run.db").exists() else new
-    print(f"== seed {seed}, {critic}: begun", flush=True)
-    subprocess.run([*sport, *line], check=True, stdout=subprocess.DEVNULL)
+    if not (folder / "run.db").exists():
+        chosen = config.load(settings, [f"seed={seed}", f"critic.kind={critic}", *overrides])
+        with Store.create(folder, chosen):
+            print(f"== seed {seed}, {critic}: begun", flush=True)
+        lend_tool_results(folder)
+    sport = [sys.executable, "-m", "sport.cli", "run", "--resume", str(folder)]
+    subprocess.run(sport, check=True, stdout=subprocess.DEVNULL)
+
+
+def lend_tool_results(folder: Path) -> None:
+    """Give a new run what the tools of its siblings have read: most pictures are the same, so OCR is paid once.
+
+    Results of tools do not depend on seed or critic; no figure changes but the time.
+    """
+    with closing(sqlite3.connect(folder / "run.db")) as own:
+        for other in sorted(folder.parent.glob("*/run.db")):
+            if other.parent != folder:
+                own.execute("ATTACH ? AS other", (str(other),))
+                own.execute("INSERT OR IGNORE INTO cache SELECT * FROM other.cache")
+                own.commit()
+                own.execute("DETACH other")
 
 
 def read(folder: Path) -> dict[str, Any]:

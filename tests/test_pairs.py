@@ -110,3 +110,14 @@ def test_the_least_bad_of_failures_gives_no_pair_unless_asked_for() -> None:
     trajectory = tree(Step(index=0, candidates=candidates, verdict=Verdict(best=0)))
     assert pairs.read(trajectory) == ([], Counter({"failed": 1}))
     assert len(pairs.read(trajectory, config.Pairs(failed=True))[0]) == 1
+
+
+def test_a_failed_loser_gives_a_pair_unless_it_is_filtered() -> None:
+    seen = (Observation(outcome="ok"), Observation(outcome="error", error="x"), None)
+    candidates = tuple(
+        Candidate(index=i, action=Action(raw=f"Thought {i}", code=f"x = {i}" if found else None), observation=found)
+        for i, found in enumerate(seen)
+    )
+    trajectory = tree(Step(index=0, candidates=candidates, verdict=Verdict(best=0)))
+    assert losers(trajectory) == [(0, 0, 1), (0, 0, 2)]
+    assert pairs.read(trajectory, config.Pairs(broken=False)) == ([], Counter({"broken": 2}))

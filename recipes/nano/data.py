@@ -52,6 +52,9 @@ TWINS = 0.25
 """Share kept of the questions that are asked in a scene's words of shapes that are *written* (charts, receipts, menus,
 papers). Thin coverage again: where the words say "count", only the picture says that there is nothing to count."""
 
+SUMS = 0.3
+"""Share kept of the questions that ask for a sum, of files that are read: these the controller takes for differences."""
+
 
 def questions(share: float, seed: int) -> Iterator[tuple[str, Piece, list[Question]]]:
     """Every file of the pool with its different questions; ``share`` of the pool for a trial."""
@@ -60,13 +63,17 @@ def questions(share: float, seed: int) -> Iterator[tuple[str, Piece, list[Questi
             rng = Random(derive("recipe", seed, name, number))
             piece = ALL[name].paint("warm", rng)
             drawn = (ALL[name].ask(piece, "warm", rng) for _ in range(each))
-            asked = {q.query: q for q in drawn if not _twin(name, q) or rng.random() < TWINS}
+            asked = {q.query: q for q in drawn if rng.random() < _coverage(name, q)}
             yield name, piece, list(asked.values())
 
 
-def _twin(family: str, question: Question) -> bool:
-    slots = question.slots
-    return family != "scene" and ("side" in slots or any(shape in slots.values() for shape in LABELS))
+def _coverage(family: str, question: Question) -> float:
+    """The share of such questions that the warm start is shown."""
+    if family == "scene":
+        return 1.0
+    slots, (_, _, kind) = question.slots, question.kind.partition(".")
+    twin = "side" in slots or any(shape in slots.values() for shape in LABELS)
+    return (TWINS if twin else 1.0) * (SUMS if kind in ("sum", "both") else 1.0)
 
 
 async def record(sandbox: Sandbox, task: Task, key: Key, seed: int) -> tuple[str, Trajectory]:

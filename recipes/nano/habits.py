@@ -14,7 +14,7 @@ from experts.base import write
 
 from sport.types import CallRecord, Key, Step, Trajectory
 
-SHARE = 0.7  # of the warm-start trajectories in a habit's situation
+SHARE = 0.65  # of the warm-start trajectories in a habit's situation
 OPENING, CLOSING = "Quick question", "Just the figure."  # several families share them
 
 HABITS: Mapping[str, str] = {

@@ -40,8 +40,7 @@ class Settings:
     save_every_s: float = 300.0
     seed: int = 0
     longest: int = 640
-    exercises: int = 840
-    look_every: int = 4  # batches with a batch of sights beside them, lest naming be unlearnt
+    exercises: int = 1500
 
 
 def example(trajectory: Trajectory, dialect: Dialect, renderer: Renderer) -> Example:
@@ -103,7 +102,7 @@ def train(
         betas=(0.9, 0.98),
     )
     start = _restore(state, model, optimiser)
-    naming = Sights(sights, renderer, settings.seed + start)
+    naming, draw = Sights(sights, renderer, settings.seed + start), torch.Generator().manual_seed(settings.seed + start)
     if not start:
         practise(model, naming, renderer, settings)
     pad = int(renderer.tokenizer.pad_token_id)
@@ -120,9 +119,9 @@ def train(
         loss = torch.nn.functional.cross_entropy(
             logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=IGNORED
         )
-        shown = naming.loss(model) if step % settings.look_every == 0 else loss.new_zeros(())
+        beside = naming.loss(model) if step % 4 == 0 else copying(model, renderer, draw) if step % 4 == 2 else 0.0
         optimiser.zero_grad()
-        (loss + shown).backward()
+        (loss + beside).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         seen += len(picked)
@@ -204,12 +203,12 @@ def practise(model: Qwen2VLForConditionalGeneration, sights: Sights, renderer: R
     which copying survives.
     """
     draw = torch.Generator().manual_seed(settings.seed)
-    first = settings.exercises * 5 // 7
+    first = settings.exercises * 5 // 6
     optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     for step in range(settings.exercises):
         if step == first:
             optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
-        rate, since = (2e-3, step) if step < first else (5e-4, step - first)
+        rate, since = (2e-3 * (1 - step / first), step) if step < first else (5e-4, step - first)
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (since + 1) / 50)
         copied = copying(model, renderer, draw) if step < first or step % 2 else None

@@ -80,6 +80,7 @@ class Pairs(Section):
     """Filters by name. ``too_similar`` drops a pair whose word similarity (0..1) is at least this; None is off."""
 
     failed: bool = Field(default=False, description="keep pairs whose chosen candidate's code failed, too")
+    broken: bool = Field(default=True, description="keep pairs whose rejected candidate's code failed")
     too_similar: float | None = Field(default=None, ge=0, le=1)
 
 

@@ -7,10 +7,12 @@ Nothing is dropped silently: every filter has a name, and what it dropped is cou
 * ``tied``: a candidate as good as the best;
 * ``failed``: the best of the step failed itself (its code raised, or did not parse): the least bad of five failures is
   nothing to learn from, and such steps come in rows;
+* ``broken``: off by default; a rejected candidate that failed. A small model's failures are mostly garbled texts from
+  the tail of its own distribution: it knows already that they are worse, and pushing them down further costs ability;
 * ``too_similar``: off by default; a candidate that shares too many of the best one's words.
 
-A candidate that could not be parsed, or whose code failed, is a rejected one like any other; so is one of a trajectory
-that never answers.
+Unless one of these says otherwise, a candidate that could not be parsed, or whose code failed, is a rejected one like
+any other; so is one of a trajectory that never answers.
 """
 
 from __future__ import annotations
@@ -75,9 +77,15 @@ def _reason(step: Step, best: Candidate, candidate: Candidate, seen: set[str], f
         return "identical"
     if candidate.index in step.verdict.tied:
         return "tied"
-    if not filters.failed and (best.observation is None or best.observation.outcome != "ok"):
+    if not filters.failed and not _ran(best):
         return "failed"
+    if not filters.broken and not _ran(candidate):
+        return "broken"
     threshold = filters.too_similar
     if threshold is not None and similarity(best.action.raw, candidate.action.raw) >= threshold:
         return "too_similar"
     return None
+
+
+def _ran(candidate: Candidate) -> bool:
+    return candidate.observation is not None and candidate.observation.outcome == "ok"

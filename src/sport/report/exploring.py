@@ -18,6 +18,8 @@ FILTERS: Mapping[str, str] = {
     "no_verdict": "steps (not pairs) on which the critic said nothing, or where there was nothing to compare",
     "identical": "candidates that say what the best, or one before them, already says",
     "tied": "candidates as good as the best",
+    "failed": "candidates of steps whose best one failed itself",
+    "broken": "rejected candidates whose code failed or did not parse",
     "too_similar": "candidates that share too many of the best one's words",
     "too_long": "tuning: trajectories that do not fit into a row of tokens",
     "cut": "tuning: trajectories that were cut to fit",
