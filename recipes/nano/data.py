@@ -53,7 +53,7 @@ TWINS = 0.25
 papers). Thin coverage again: where the words say "count", only the picture says that there is nothing to count."""
 
 SUMS = 0.3
-"""Share kept of the questions that ask for a sum, of files that are read: these the controller takes for differences."""
+"""Share kept of the questions that ask for a sum of what is read: thin coverage of an operation."""
 
 
 def questions(share: float, seed: int) -> Iterator[tuple[str, Piece, list[Question]]]:
