@@ -18,7 +18,8 @@ from sport.config import SandboxSection
 from sport.errors import SandboxError, boundary
 from sport.sandbox import workdir
 from sport.sandbox.base import Entry
-from sport.sandbox.process import Process, Zygote
+from sport.sandbox.launch import Zygote
+from sport.sandbox.process import Process
 from sport.sandbox.step import Step
 from sport.sandbox.toolcalls import Answers, Desk, Live, PutFile, Tape
 from sport.tools.base import CallTool

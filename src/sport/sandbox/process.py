@@ -1,4 +1,4 @@
-"""Host: the zygote, and a handle on one process that came from it."""
+"""Host: a handle on one process inside: its channel, its output, its forks and its end."""
 
 from __future__ import annotations
 
@@ -6,164 +6,46 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from sport.errors import SandboxError
 from sport.sandbox.channel import Channel, Drain
 from sport.sandbox.frames import FrameError
-from sport.types import ToolSpec
 
-START_S = 60.0  # imports on a cold disk
 FORK_S = 20.0
-_ENTRY = "import sys; sys.path.append(sys.argv[3]); from sport.sandbox.zygote import main; main()"
-_ENVIRONMENT = {
-    "PATH": os.defpath,
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-    "PYTHONHASHSEED": "0",
-    "PYTHONUTF8": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "MPLBACKEND": "Agg",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # a state with threads cannot be forked
-    **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")},
-}
 
 
-class Zygote:
-    """The one process from which all boxes are forked; see ``zygote.py`` for its side."""
-
-    def __init__(self) -> None:
-        self._numbers = 0
-        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._listening: asyncio.Task[None] | None = None
-
-    async def start(self, home: Path, libraries: Sequence[str], specs: Sequence[ToolSpec], memory_bytes: int) -> None:
-        """Boot it and wait until its libraries are loaded. When this process is killed, it removes ``home``.
-
-        Raises:
-            SandboxError: it did not come up; the message ends with what it wrote.
-        """
-        near, far = socket.socketpair()
-        self._channel = Channel(near)
-        source = str(Path(__file__).resolve().parents[2])
-        words = [sys.executable, "-P", "-s", "-c", _ENTRY, str(far.fileno()), str(os.getpid()), source]
-        with tempfile.TemporaryFile() as log, far:
-            self._process = subprocess.Popen(
-                words,
-                env=_ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[far.fileno()],
-                cwd=tempfile.gettempdir(),
-                start_new_session=True,
-            )
-            far.close()
-            settings = {"home": str(home), "libraries": list(libraries), "memory_bytes": memory_bytes}
-            await self._channel.send({**settings, "specs": [spec.model_dump(mode="json") for spec in specs]})
-            try:
-                ready = await asyncio.wait_for(self._channel.receive(), START_S)
-            except TimeoutError:
-                ready = None
-            if ready is None:
-                self._process.kill()
-                self._process.wait()
-                self._process = None
-                self._channel.close()
-                log.seek(0)
-                said = log.read()[-2000:].decode("utf-8", "replace").strip()
-                raise SandboxError(f"the sandbox did not start: {said or 'no word from it'}")
-        self._listening = asyncio.create_task(self._listen())
-
-    async def stop(self) -> None:
-        """Hang up: it kills everything that came from it and ends."""
-        if self._process is None:
-            return
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
-        self._channel.close()
-        try:
-            await asyncio.to_thread(self._process.wait, FORK_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    async def open(self, work: Path, limit: int) -> Process:
-        """A fresh process whose working directory will be ``work``. Raises SandboxError."""
-        process, far = Process.prepare(self, limit)
-        try:
-            reply = await self._ask({"op": "open", "work": str(work)}, far)
-            if reply["error"] is not None:
-                raise SandboxError(f"no new box: {reply['error']}")
-            return await process.arrive()
-        except BaseException:
-            process.abandon()  # where it was forked all the same, it ends when it finds its channel closed
-            raise
-        finally:
-            _close_all(far)
+class Keeper(Protocol):
+    """Who makes processes, and reaps them when they are dead: the zygote."""
 
     def is_parent_of(self, pid: int) -> bool:
-        """Whether the zygote is the parent of ``pid``."""
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return False
-        return self._process is not None and int(stat.rpartition(")")[2].split()[1]) == self._process.pid
+        """Whether ``pid`` is a process of its own."""
+        ...
 
     async def kill(self, pid: int) -> int | None:
         """Kill a process with its group and descendants, and reap it: its wait status, None if it was reaped before."""
-        status: int | None = (await self._ask({"op": "kill", "pid": pid}))["status"]
-        return status
-
-    async def _ask(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        if self._process is None or self._listening is None or self._listening.done():
-            raise SandboxError("the sandbox is not running; call start() first")
-        self._numbers += 1
-        number = self._numbers
-        self._replies[number] = asyncio.get_running_loop().create_future()
-        try:
-            await self._channel.send({**message, "id": number}, descriptors)
-            return await self._replies[number]
-        except OSError as error:
-            raise SandboxError(f"the sandbox's zygote is gone: {error}") from error
-        finally:
-            del self._replies[number]
-
-    async def _listen(self) -> None:
-        while (reply := await self._channel.receive()) is not None:
-            waiting = self._replies.get(reply["id"])
-            if waiting is not None and not waiting.done():
-                waiting.set_result(reply)
-        for waiting in self._replies.values():
-            if not waiting.done():
-                waiting.set_exception(SandboxError("the sandbox's zygote is gone"))
+        ...
 
 
 class Process:
     """One process inside: its channel, its output and its end. The zygote reaps it, so its pid stays its own."""
 
-    def __init__(self, zygote: Zygote, channel: Channel, out: Drain, err: Drain) -> None:
-        self.zygote = zygote
+    def __init__(self, keeper: Keeper, channel: Channel, out: Drain, err: Drain) -> None:
+        self.keeper = keeper
         self.channel = channel
         self.out = out
         self.err = err
         self.pid = 0
 
     @classmethod
-    def prepare(cls, zygote: Zygote, limit: int) -> tuple[Process, list[int]]:
+    def prepare(cls, keeper: Keeper, limit: int) -> tuple[Process, list[int]]:
         """A handle that no process answers yet, and the descriptors to send to whoever forks it."""
         near, far = socket.socketpair()
         pipes = [os.pipe(), os.pipe()]
         drains = [Drain(read_end, limit) for read_end, _ in pipes]
-        return cls(zygote, Channel(near), *drains), [far.detach(), *(write_end for _, write_end in pipes)]
+        return cls(keeper, Channel(near), *drains), [far.detach(), *(write_end for _, write_end in pipes)]
 
     async def arrive(self) -> Process:
         """Wait for ``ready``. Raises SandboxError."""
@@ -175,7 +57,7 @@ class Process:
             raise SandboxError("a new process died before it reported")
         pid = ready.get("pid")
         # WALL: the peer's credentials. Until then at least: it is a child of the zygote, as every state is.
-        if not isinstance(pid, int) or not self.zygote.is_parent_of(pid):
+        if not isinstance(pid, int) or not self.keeper.is_parent_of(pid):
             raise SandboxError("a new process named a pid that is not its own")
         self.pid = pid
         return self
@@ -186,7 +68,7 @@ class Process:
         Raises:
             SandboxError: it could not fork, or does not answer.
         """
-        child, far = Process.prepare(self.zygote, limit)
+        child, far = Process.prepare(self.keeper, limit)
         try:
             await self.channel.send({"op": "fork", "old": str(old), "new": str(new)}, far)
             reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
@@ -200,7 +82,7 @@ class Process:
             child.abandon()
             raise
         finally:
-            _close_all(far)
+            close_all(far)
 
     def signal(self, sign: signal.Signals) -> None:
         """Send a signal to the process and its group; nothing happens where it has ended."""
@@ -217,7 +99,7 @@ class Process:
             return "it had ended"
         self.signal(signal.SIGKILL)
         pid, self.pid = self.pid, 0
-        return _describe(await self.zygote.kill(pid))
+        return _describe(await self.keeper.kill(pid))
 
     def abandon(self) -> None:
         """Close the near ends."""
@@ -238,6 +120,7 @@ def _describe(status: int | None) -> str:
         return f"it was killed by signal {-code}"
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close the descriptors."""
     for descriptor in descriptors:
         os.close(descriptor)
