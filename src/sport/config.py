@@ -113,6 +113,9 @@ class SandboxSection(Section):
     wall_s: float = Field(default=10.0, gt=0)
     output_bytes: int = Field(default=65536, ge=1)
     memory_mb: int = Field(default=1024, ge=64)
+    calls: int = Field(default=100, ge=0, description="tool calls that one step may make")
+    call_s: float = Field(default=120.0, gt=0, description="deadline of one tool call, waiting for a worker included")
+    outputs: int = Field(default=32, ge=0, description="new files of one step that its observation carries")
     libraries: tuple[str, ...] = ("numpy", "pandas", "PIL.Image")
 
 
