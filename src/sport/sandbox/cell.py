@@ -62,9 +62,8 @@ class Cell:
             gated = await asyncio.wait_for(asyncio.shield(self._gated), LAUNCH_S)
         except (TimeoutError, ConnectionError) as error:
             raise SandboxError("a box's init did not report") from error
-        for error in (message["error"], gated["error"]):
-            if error is not None:
-                raise SandboxError(f"a box could not be closed off: {error}")
+        if message["error"] or gated["error"]:
+            raise SandboxError(f"a box could not be closed off: {message['error'] or gated['error']}")
         self.work = message["work"]
         self.uid = message["uid"]
 
@@ -132,10 +131,13 @@ class Cell:
             os.close(descriptor)
         self._owned.clear()
         self._descriptors.clear()
-        for future in (self._launched, self._gated, self._probed, *self._ended.values()):
+        for future in self._futures():
             future.cancel()
 
     # ------------------------------------------------------------------------------------------- details
+
+    def _futures(self) -> list[asyncio.Future[Any]]:
+        return [self._launched, self._gated, self._probed, *self._ended.values()]
 
     def _future(self, number: int) -> asyncio.Future[int]:
         if number not in self._ended:
@@ -189,7 +191,7 @@ class Cell:
 
     def _hang_up(self) -> None:
         asyncio.get_running_loop().remove_reader(self._socket)
-        for future in (self._launched, self._gated, self._probed, *self._ended.values()):
+        for future in self._futures():
             if not future.done():
                 future.set_exception(ConnectionResetError("the box is gone"))
                 future.exception()  # seen: nobody may be waiting

@@ -17,12 +17,7 @@ def gate(on_fork: int) -> bytes:
 
     ``on_fork``: a verdict, ``bpf.NOTIFY`` where the host decides on each.
     """
-    threads = [
-        *bpf.argument(0),
-        *bpf.if_any(refusals.NEW_NAMESPACES, _NO),
-        *bpf.if_any(refusals.CLONE_THREAD, bpf.ALLOW),
-        *bpf.verdict(on_fork),
-    ]
+    threads = [*bpf.argument(0), *bpf.if_any(refusals.CLONE_THREAD, bpf.ALLOW), *bpf.verdict(on_fork)]
     return bpf.assemble(
         [
             *bpf.start(),
@@ -35,11 +30,13 @@ def gate(on_fork: int) -> bytes:
 
 
 def refusing() -> bytes:
-    """Everything of :mod:`refusals`, and what depends on a call's arguments. Forks are the gate's business."""
+    """Everything of :mod:`refusals`, and what depends on a call's arguments. Plain forks are the gate's business."""
     return bpf.assemble(
         [
             *bpf.start(),
             *bpf.for_calls(refusals.REFUSED.values(), _NO),
+            *bpf.for_call(refusals.CLONE, _no_namespaces()),
+            *bpf.for_call(refusals.CLONE3, bpf.verdict(_NO_SUCH_CALL)),
             *bpf.for_call(refusals.MMAP, _private_memory()),
             *bpf.for_call(refusals.SENDTO, [*bpf.upper(4), *bpf.if_any(0xFFFFFFFF, _NO), *_only(4, 0)]),
             *bpf.for_call(refusals.SOCKETPAIR, _only(0, refusals.AF_UNIX)),
@@ -51,6 +48,10 @@ def refusing() -> bytes:
             *bpf.verdict(bpf.ALLOW),
         ]
     )
+
+
+def _no_namespaces() -> bpf.Code:
+    return [*bpf.argument(0), *bpf.if_any(refusals.NEW_NAMESPACES, _NO), *bpf.verdict(bpf.ALLOW)]
 
 
 def _private_memory() -> bpf.Code:

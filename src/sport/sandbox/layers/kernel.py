@@ -25,6 +25,7 @@ PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
+MADV_COLLAPSE, HUGE = 25, 2 << 20
 
 # PyDLL keeps the interpreter's lock during a call: what a fork needs, and harmless for calls that return at once.
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -96,6 +97,23 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, options
 def unmount(target: str) -> None:
     """Take a mount away, and what is mounted below it. Raises OSError."""
     _checked(f"umount {target}", _libc.umount2(os.fsencode(target), MNT_DETACH))
+
+
+def collapse_memory() -> int:
+    """Put this process's private memory on huge pages where it fills them; the bytes that are on such now.
+
+    A fork copies one entry for each page: with 120 MB of imported libraries this makes it four times as fast. Pages
+    that a child writes to are split again, so that it still gets only those of its own. Before Linux 6.1: nothing.
+    """
+    done = 0
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        rows = [row.split() for row in file]
+    for row in rows:
+        if row[1] == "rw-p" and row[5:] in ([], ["[heap]"]):
+            start, end = (int(word, 16) for word in row[0].split("-"))
+            for page in range(-(-start // HUGE) * HUGE, end - HUGE + 1, HUGE):
+                done += HUGE if _libc.madvise(ctypes.c_void_p(page), ctypes.c_size_t(HUGE), MADV_COLLAPSE) == 0 else 0
+    return done
 
 
 def _checked(name: str, result: int) -> int:

@@ -13,138 +13,157 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from sport.sandbox.layers import kernel, refusals
 
-_PTRACE, _PTRACE_SEIZE = 101, 0x4206
+_PTRACE, _SEIZE = 101, 0x4206
 
 
 class Probes:
-    """``results``: per layer, what went through although it must not; an empty text where nothing did.
+    """``results``: per layer that was tried, what went through although it must not; an empty text where nothing did.
 
-    ``settings`` are those of the zygote, ``zygote`` its process id, ``has`` says which layers are to be tried.
+    ``settings`` are those of the zygote; ``tried`` names the layers that are to be tried, none in an ordinary box.
     """
 
-    def __init__(self, settings: Mapping[str, Any], has: Callable[[str], bool]) -> None:
+    def __init__(self, settings: Mapping[str, Any], tried: Collection[str]) -> None:
         self.results: dict[str, str] = {}
         self._settings = settings
-        self._has = has
+        self.tried = tried
 
     def namespaces(self, zygote: int) -> None:
         """The host's processes cannot be reached, and no network answers."""
-        with self._layer("namespaces") as went:
-            if os.getpid() != 1:
-                went("being a process among the host's")
-            elif _works(lambda: os.kill(zygote, 0)):
-                went("finding the host's processes")
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                if _works(lambda: sock.connect(("127.0.0.1", 9))):
-                    went("addressing the network")
+        self._try("namespaces", lambda: _beyond_namespaces(zygote))
 
     def root(self, somewhere: str) -> None:
         """The host's files are not there, and nothing of the root can be written. ``somewhere``: a directory in it."""
-        with self._layer("root") as went:
-            if os.path.exists(self._settings["home"]) or os.path.exists("/proc/self"):
-                went("seeing the host's files")
-            for folder in ("/", somewhere):
-                if _works(lambda folder=folder: os.mkdir(os.path.join(folder, "probe"))):  # type: ignore[misc]
-                    went(f"writing to {folder}")
+        self._try("root", lambda: _beyond_root(self._settings["home"], somewhere))
 
     def disk(self, directory: int) -> None:
         """The directory cannot grow without end."""
-        with self._layer("disk") as went:
-            file = os.open("probe", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=directory)
-            try:
-                if _works(lambda: os.posix_fallocate(file, 0, self._settings["disk_bytes"] + 1)):
-                    went(f"writing more than {self._settings['disk_bytes']} bytes")
-            finally:
-                os.close(file)
-                os.unlink("probe", dir_fd=directory)
+        self._try("disk", lambda: _beyond_disk(directory, self._settings["disk_bytes"]))
 
     def identity(self) -> None:
         """Nobody gets root's id, a capability or new privileges back, and the init ends with the zygote."""
-        with self._layer("uid") as went:
-            if _works(lambda: os.setresuid(0, 0, 0)):
-                went("becoming root")
-        with self._layer("capabilities") as went:
-            if _works(lambda: os.chroot("/")):
-                went("changing the root")
-            if _works(lambda: kernel.mount("tmpfs", "/", "tmpfs", 0)):
-                went("mounting")
-            if kernel.prctl(kernel.PR_CAPBSET_READ, 0):
-                went("keeping a bounding set")
-        with self._layer("privileges") as went:
-            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-            if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) != 1 or _works(
-                lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 0)
-            ):
-                went("gaining privileges")
-        with self._layer("parent") as went:
-            sign = ctypes.c_int()
-            kernel.prctl(kernel.PR_GET_PDEATHSIG, ctypes.addressof(sign))
-            if sign.value != signal.SIGKILL:
-                went("outliving the zygote")
+        self._try("uid", lambda: _went_through({"becoming root": lambda: os.setresuid(0, 0, 0)}))
+        self._try("capabilities", _beyond_capabilities)
+        self._try("privileges", _beyond_privileges)
+        self._try("parent", _beyond_parent)
 
     def landlock(self) -> None:
         """A directory that is neither for reading nor for writing cannot even be listed."""
-        with self._layer("landlock") as went:
-            if _works(lambda: os.listdir("/")):
-                went("listing /")
+        self._try("landlock", lambda: _went_through({"listing /": lambda: os.listdir("/")}))
 
     def before_filter(self) -> None:
         """In the first state: limits hold, the init's memory is closed, and no fork passes without being asked for."""
-        with self._layer("limits") as went:
-            self._limits(went)
-        with self._layer("dumpable") as went:
-            if kernel.prctl(kernel.PR_GET_DUMPABLE) or _works(
-                lambda: kernel.syscall("ptrace", _PTRACE, _PTRACE_SEIZE, os.getppid(), 0, 0)
-            ):
-                went("tracing a process of the same user")
-        with self._layer("gate") as went:
-            if _works(_fork_and_end):
-                went("forking unasked")
+        self._try("limits", lambda: _beyond_limits(self._settings))
+        self._try("dumpable", _beyond_dumpable)
+        self._try("gate", lambda: _went_through({"forking unasked": _fork_and_end}))
 
     def after_filter(self) -> None:
         """Calls that the kernel would otherwise grant, or refuse for another reason, are refused by the filter."""
-        with self._layer("seccomp") as went:
-            for name, act, expected in _forbidden_calls():
-                try:
-                    act()
-                except OSError as error:
-                    if error.errno == expected:
-                        continue
-                went(name)
+        self._try("seccomp", _beyond_seccomp)
 
-    @contextmanager
-    def _layer(self, name: str) -> Iterator[Callable[[str], None]]:
-        through: list[str] = []
-        if self._has(name):
-            yield through.append
-            self.results[name] = ", ".join(through)
-        else:
-            yield lambda _: None
+    def _try(self, name: str, probe: Callable[[], Iterator[str]]) -> None:
+        if name in self.tried:
+            self.results[name] = ", ".join(probe())
 
-    def _limits(self, went: Callable[[str], None]) -> None:
-        held: list[int] = []
-        while len(held) <= self._settings["open_files"] and _works(lambda: held.append(os.dup(0))):
-            pass
-        if len(held) > self._settings["open_files"]:
-            went("opening files without end")
-        for descriptor in held:
-            os.close(descriptor)
-        if _works(lambda: mmap.mmap(-1, self._settings["memory_bytes"] + (1 << 30), mmap.MAP_PRIVATE).close()):
-            went("taking memory without end")
-        if resource.getrlimit(resource.RLIMIT_NPROC)[1] > self._settings["threads"]:
-            went("starting threads without end")
-        file = os.memfd_create("probe")
-        if _works(lambda: os.pwrite(file, b"x", self._settings["file_bytes"] + 1)):
-            went("writing a file without end")
+
+def _beyond_namespaces(zygote: int) -> Iterator[str]:
+    if os.getpid() != 1:
+        yield "being a process among the host's"
+    elif _works(lambda: os.kill(zygote, 0)):
+        yield "finding the host's processes"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        if _works(lambda: sock.connect(("127.0.0.1", 9))):
+            yield "addressing the network"
+
+
+def _beyond_root(home: str, somewhere: str) -> Iterator[str]:
+    if os.path.exists(home) or os.path.exists("/proc/self"):
+        yield "seeing the host's files"
+    yield from _went_through(
+        {
+            "writing to the root": lambda: _make_and_remove("/probe"),
+            f"writing to {somewhere}": lambda: _make_and_remove(os.path.join(somewhere, "probe")),
+        }
+    )
+
+
+def _beyond_disk(directory: int, limit: int) -> Iterator[str]:
+    file = os.open("probe", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        yield from _went_through({f"writing more than {limit} bytes": lambda: os.posix_fallocate(file, 0, limit + 1)})
+    finally:
         os.close(file)
-        if _works(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 16, 1 << 16))):
-            went("raising a limit")
+        os.unlink("probe", dir_fd=directory)
+
+
+def _beyond_capabilities() -> Iterator[str]:
+    yield from _went_through(
+        {"changing the root": lambda: os.chroot("/"), "mounting": lambda: kernel.mount("tmpfs", "/", "tmpfs", 0)}
+    )
+    if kernel.prctl(kernel.PR_CAPBSET_READ, 0):
+        yield "keeping a bounding set"
+
+
+def _beyond_privileges() -> Iterator[str]:
+    if kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) != 1:
+        yield "gaining privileges"
+    yield from _went_through({"taking no_new_privs back": lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 0)})
+
+
+def _beyond_parent() -> Iterator[str]:
+    sign = ctypes.c_int()
+    kernel.prctl(kernel.PR_GET_PDEATHSIG, ctypes.addressof(sign))
+    if sign.value != signal.SIGKILL:
+        yield "outliving the zygote"
+
+
+def _beyond_limits(settings: Mapping[str, Any]) -> Iterator[str]:
+    held: list[int] = []
+    while len(held) <= settings["open_files"] and _works(lambda: held.append(os.dup(0))):
+        pass
+    for descriptor in held:
+        os.close(descriptor)
+    if len(held) > settings["open_files"]:
+        yield "opening files without end"
+    if resource.getrlimit(resource.RLIMIT_NPROC)[1] > settings["threads"]:
+        yield "starting threads without end"
+    file = os.memfd_create("probe")
+    too_much = settings["memory_bytes"] + (1 << 30)
+    yield from _went_through(
+        {
+            "taking memory without end": lambda: mmap.mmap(-1, too_much, mmap.MAP_PRIVATE).close(),
+            "writing a file without end": lambda: os.pwrite(file, b"x", settings["file_bytes"] + 1),
+            "raising a limit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 16, 1 << 16)),
+        }
+    )
+    os.close(file)
+
+
+def _beyond_dumpable() -> Iterator[str]:
+    if kernel.prctl(kernel.PR_GET_DUMPABLE):
+        yield "leaving a process's memory in a file"
+    trace = {
+        "tracing a process of the same user": lambda: kernel.syscall("ptrace", _PTRACE, _SEIZE, os.getppid(), 0, 0)
+    }
+    yield from _went_through(trace)
+
+
+def _beyond_seccomp() -> Iterator[str]:
+    for name, act, expected in _forbidden_calls():
+        try:
+            act()
+        except OSError as error:
+            if error.errno == expected:
+                continue
+        yield name
+
+
+def _went_through(acts: Mapping[str, Callable[[], object]]) -> Iterator[str]:
+    return (name for name, act in acts.items() if _works(act))
 
 
 def _works(act: Callable[[], object]) -> bool:
@@ -153,6 +172,11 @@ def _works(act: Callable[[], object]) -> bool:
     except (OSError, ValueError, MemoryError):
         return False
     return True
+
+
+def _make_and_remove(folder: str) -> None:
+    os.mkdir(folder)
+    os.rmdir(folder)
 
 
 def _fork_and_end() -> None:

@@ -12,8 +12,8 @@ State = Literal["active", "degraded", "disabled", "unavailable"]
 
 ADVICE = {
     "namespaces": (
-        "boxes see the host's processes and network devices, and Landlock, seccomp and the user id are what is left; to "
-        "allow them: sysctl user.max_user_namespaces=65536, kernel.unprivileged_userns_clone=1 (Debian), "
+        "boxes see the host's processes, and Landlock, seccomp and the user id are what is left; to allow them: sysctl "
+        "user.max_user_namespaces=65536, kernel.unprivileged_userns_clone=1 (Debian) and "
         "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), in a container --security-opt seccomp=unconfined "
         "--security-opt apparmor=unconfined, or start as root"
     ),
@@ -26,7 +26,7 @@ ADVICE = {
     "dumpable": "processes of one box can read each other's memory",
     "parent": "boxes may outlive a killed sandbox, until somebody ends them",
     "landlock": "the mount namespace alone keeps code from files; Linux 5.13 with landlock in its lsm= list has it",
-    "gate": "daemons are swept, not prevented, and RLIMIT_NPROC alone ends a fork bomb; Linux 5.5 has user notification",
+    "gate": "daemons are swept, not prevented, and only RLIMIT_NPROC ends a fork bomb; Linux 5.5 has user notification",
     "seccomp": "model-written code can make every system call; Linux with CONFIG_SECCOMP_FILTER has it",
 }
 """Per layer: what it means that it is missing, and how to get it."""
@@ -72,16 +72,25 @@ def check_floor(layers: Sequence[Layer], below_floor: bool) -> None:
     Raises:
         ConfigError: they are not, and nobody accepted that.
     """
-    active = {layer.name for layer in layers if layer.state == "active"}
+    active = {layer.name for layer in layers if layer.state in ("active", "degraded")}
     if below_floor or ("seccomp" in active and active & {"namespaces", "landlock"}):
         return
     wanted = ["seccomp"] if "seccomp" not in active else ["namespaces", "landlock"]
-    said = "\n".join(f"  {layer.name}: {layer}: {ADVICE[layer.name]}" for layer in layers if layer.name in wanted)
+    said = "\n".join(f"  {layer.name}: {layer}: {advice(layer)}" for layer in layers if layer.name in wanted)
     raise ConfigError(
         "the walls around model-written code are too thin here; at least seccomp and one of namespaces and Landlock"
         f" have to be active:\n{said}\n"
         "  run in a Docker container or on another machine, or accept it by name: --set sandbox.below_floor=true"
     )
+
+
+def advice(layer: Layer) -> str:
+    """What follows from a layer that is not active, and what to do about it."""
+    if layer.state == "active":
+        return ""
+    if layer.state == "disabled":
+        return f"{ADVICE[layer.name].split('; ')[0]}; take it off sandbox.without"
+    return ADVICE[layer.name]
 
 
 def _judged(name: str, state: str, reason: str, went_through: str | None) -> Layer:
@@ -91,4 +100,4 @@ def _judged(name: str, state: str, reason: str, went_through: str | None) -> Lay
         return Layer(name, "unavailable", "its probe did not run")
     if went_through:
         return Layer(name, "unavailable", f"tried, and not stopped: {went_through}")
-    return Layer(name, "degraded" if reason else "active", reason)
+    return Layer(name, "degraded" if state == "degraded" else "active", reason)

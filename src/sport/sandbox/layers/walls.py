@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sport.sandbox.layers import identity, kernel, landlock, limits, root, seccomp
+from sport.sandbox.layers import identity, kernel, landlock, limits, reasons, root, seccomp
 from sport.sandbox.layers.probes import Probes
 
 ORDER = (
@@ -48,7 +48,7 @@ class Walls:
             self.states[name] = ("disabled", "sandbox.without")
         self.readable = root.readable(search_path)
         rooted = identity.holds(CAP_SETUID) and identity.holds(CAP_SETGID)
-        self._try("namespaces", self._prepare_namespaces)
+        self._try("namespaces", self._prepare_namespaces, reasons.no_namespaces)
         for name in ("root", "disk"):
             if self.has(name) and not self.has("namespaces"):
                 self.states[name] = ("unavailable", "it needs namespaces")
@@ -56,7 +56,10 @@ class Walls:
         if self.has("disk") and not self.has("root"):
             self.states["disk"] = ("unavailable", "it needs a root of its own")
         self._prepare_uid(rooted)
-        self._try("landlock", lambda: _trial(self._landlock_trial))
+        for name in ("landlock", "gate", "seccomp"):
+            if self.has(name) and not self.has("privileges"):
+                self.states[name] = ("unavailable", "the kernel wants no_new_privs first")
+        self._try("landlock", self._prepare_landlock)
         self._try("gate", lambda: _trial(_gate_trial))
         self._try("seccomp", lambda: _trial(_seccomp_trial))
 
@@ -144,13 +147,13 @@ class Walls:
 
     # ------------------------------------------------------------------------------------------- details
 
-    def _try(self, name: str, prepare: Callable[[], None]) -> None:
+    def _try(self, name: str, prepare: Callable[[], None], why: Callable[[OSError], str] = str) -> None:
         if not self.has(name):
             return
         try:
             prepare()
         except OSError as error:
-            self.states[name] = ("unavailable", str(error))
+            self.states[name] = ("unavailable", why(error))
 
     def _prepare_namespaces(self) -> None:
         if identity.holds(CAP_SYS_ADMIN):
@@ -207,6 +210,15 @@ class Walls:
         os.mkdir(own, 0o755)
         return own
 
+    def _prepare_landlock(self) -> None:
+        try:
+            abi = landlock.version()
+        except OSError as error:
+            raise OSError(error.errno, f"no ABI found: {error.strerror}") from error
+        _trial(self._landlock_trial)
+        if abi < 3:
+            self.states["landlock"] = ("degraded", f"ABI {abi}: files that may not be written can still be cut short")
+
     def _landlock_trial(self) -> None:
         identity.no_new_privileges()
         landlock.restrict(self.readable, [], [])
@@ -250,7 +262,7 @@ def _trial(act: Callable[[], object]) -> None:
         try:
             act()
         except OSError as error:
-            os.write(write_end, (error.strerror or str(error)).encode()[:1000])
+            os.write(write_end, str(error).encode()[:1000])
             os._exit(1)
         finally:
             os._exit(0)
