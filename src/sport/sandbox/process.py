@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -29,8 +31,21 @@ class Keeper(Protocol):
         ...
 
 
+class CannotForkError(SandboxError):
+    """The process did not fork; ``broken`` where it cannot be used any more either. A replay takes its place."""
+
+    def __init__(self, message: str, broken: bool) -> None:
+        super().__init__(message)
+        self.broken = broken
+
+
 class Process:
-    """One process inside: its channel, its output and its end. The zygote reaps it, so its pid stays its own."""
+    """One process inside: its channel, its output and its end.
+
+    It is signalled by a descriptor that stands for it (pidfd), so that no signal ever reaches another process.
+    """
+
+    can_fork = True
 
     def __init__(self, keeper: Keeper, channel: Channel, out: Drain, err: Drain) -> None:
         self.keeper = keeper
@@ -38,6 +53,7 @@ class Process:
         self.out = out
         self.err = err
         self.pid = 0
+        self._handle = -1
 
     @classmethod
     def prepare(cls, keeper: Keeper, limit: int) -> tuple[Process, list[int]]:
@@ -59,39 +75,68 @@ class Process:
         # WALL: the peer's credentials. Until then at least: it is a child of the zygote, as every state is.
         if not isinstance(pid, int) or not self.keeper.is_parent_of(pid):
             raise SandboxError("a new process named a pid that is not its own")
+        self._handle = os.pidfd_open(pid)
         self.pid = pid
         return self
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        if not self.pid:
+            return False
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return not poll.poll(0)
+
     async def fork(self, old: Path, new: Path, limit: int) -> Process:
-        """Fork this idle process. ``old`` is its directory as it lies now, ``new`` the child's copy of it.
+        """Fork this process, which stands still, as the child does then, too. ``old`` and ``new``: their directories.
 
         Raises:
-            SandboxError: it could not fork, or does not answer.
+            CannotForkError: it could not fork, or does not answer.
         """
         child, far = Process.prepare(self.keeper, limit)
         try:
+            self.signal(signal.SIGCONT)
             await self.channel.send({"op": "fork", "old": str(old), "new": str(new)}, far)
             reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
-            if reply is None or reply.get("op") != "forked" or reply.get("status") != 0:
-                raise SandboxError("the state could not fork")
-            return await child.arrive()
-        except (OSError, FrameError) as error:
+            if reply is None or reply.get("op") != "forked":
+                raise SandboxError("it does not answer")
+            if reply.get("status") != 0:
+                raise CannotForkError("the state could not fork, for want of memory say", broken=False)
+            await child.arrive()
+            child.rest()
+            return child
+        except CannotForkError:
             child.abandon()
-            raise SandboxError("the state does not answer") from error
+            raise
+        except (OSError, FrameError, SandboxError) as error:
+            child.abandon()
+            raise CannotForkError(f"the state did not fork ({error})", broken=True) from error
         except BaseException:
             child.abandon()
             raise
         finally:
+            self.rest()
             close_all(far)
 
     def signal(self, sign: signal.Signals) -> None:
         """Send a signal to the process and its group; nothing happens where it has ended."""
         if self.pid:
-            for send in (os.kill, os.killpg):
-                try:
-                    send(self.pid, sign)
-                except ProcessLookupError:
-                    continue
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, sign)
+            with suppress(ProcessLookupError):  # its number is not given away before it is reaped, which we ask for
+                os.killpg(self.pid, sign)
+
+    def rest(self) -> None:
+        """Stand still until :class:`~sport.sandbox.turn.Turn` lets it go on."""
+        self.signal(signal.SIGSTOP)
+
+    def threads(self) -> int:
+        """How many threads it has, as the system says, not the process."""
+        try:
+            return len(os.listdir(f"/proc/{self.pid}/task"))
+        except OSError:  # it has ended
+            return 0
 
     async def kill(self) -> str:
         """End it with all that it started; how it had ended if it was dead before. Calling it twice is allowed."""
@@ -106,6 +151,9 @@ class Process:
         self.channel.close()
         self.out.close()
         self.err.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 def _describe(status: int | None) -> str:

@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sport.config import SandboxSection
 from sport.errors import SandboxError
+from sport.sandbox.neutral import is_plain
 
-MAX_FILE_BYTES = 64 << 20
-MAX_FILES = 4096  # in one directory tree
 MAX_DEPTH = 64
-MAX_TREE_BYTES = 512 << 20
-MAX_OUTPUTS = 32  # new files of one step that an observation carries
+MAX_SHOWN = 32  # names in a message
 
 Listing = dict[str, tuple[int, int, int]]
 """Regular files by path: size in bytes, time of change in ns, inode."""
@@ -34,11 +33,31 @@ class TreeTooLarge(Exception):
 
 
 @dataclass(frozen=True)
+class Caps:
+    """What a working directory may hold: bytes of one file, entries and bytes in all; and new files of one step."""
+
+    file_bytes: int = 64 << 20
+    files: int = 4096
+    tree_bytes: int = 512 << 20
+    outputs: int = 32
+
+
+CAPS = Caps()
+
+
+def caps(limits: SandboxSection) -> Caps:
+    """What the configuration allows."""
+    return Caps(limits.file_mb << 20, min(CAPS.files, limits.disk_files), limits.disk_mb << 20, limits.outputs)
+
+
+@dataclass(frozen=True)
 class Place:
     """A directory of one process: ``aside`` while it waits, ``work`` while it is its turn."""
 
     work: Path
     aside: Path
+    seen: str
+    """The path at which the code sees ``work``."""
 
     def take(self) -> None:
         """Bring the directory to the path."""
@@ -70,11 +89,11 @@ def own_root(root: Path) -> Path:
     return home
 
 
-def list_files(directory: Path) -> Listing:
-    """All regular files below ``directory``, without hidden ones, names that are no text, and following no link.
+def list_files(directory: Path, caps: Caps = CAPS) -> Listing:
+    """All regular files below ``directory``, without hidden ones, and following no link.
 
     Raises:
-        TreeTooLarge: more than ``MAX_FILES`` entries or ``MAX_TREE_BYTES`` bytes, hidden ones counted.
+        TreeTooLarge: more entries or bytes than ``caps`` allows, hidden ones counted.
     """
     found: Listing = {}
     if directory.is_symlink() or not directory.is_dir():  # the code removed or replaced it
@@ -82,19 +101,34 @@ def list_files(directory: Path) -> Listing:
     total = 0
     for entries, (path, info) in enumerate(_walk(directory, PurePosixPath()), 1):
         total += info.st_size if stat.S_ISREG(info.st_mode) else 0
-        if entries > MAX_FILES:
-            raise TreeTooLarge(f"more than {MAX_FILES} files")
-        if total > MAX_TREE_BYTES:
-            raise TreeTooLarge(f"more than {MAX_TREE_BYTES >> 20} MiB")
-        if stat.S_ISREG(info.st_mode) and _is_public(path):
+        if entries > caps.files:
+            raise TreeTooLarge(f"more than {caps.files} files")
+        if total > caps.tree_bytes:
+            raise TreeTooLarge(f"more than {caps.tree_bytes >> 20} MiB")
+        if stat.S_ISREG(info.st_mode) and not any(part.startswith(".") for part in path.parts):
             found[str(path)] = (info.st_size, info.st_mtime_ns, info.st_ino)
     return found
 
 
-def new_files(before: Listing, after: Listing) -> list[str]:
-    """Paths that are new or changed and not too large to carry, in the order of their names."""
-    changed = (path for path, facts in after.items() if before.get(path) != facts and facts[0] <= MAX_FILE_BYTES)
-    return sorted(changed)[:MAX_OUTPUTS]
+def outputs(before: Listing, after: Listing, caps: Caps = CAPS) -> tuple[list[str], list[str]]:
+    """Paths that are new or changed, in the order of their names; and what to say of those that are left out."""
+    changed = sorted(path for path, facts in after.items() if before.get(path) != facts)
+    named = [path for path in changed if is_shown(path)]
+    fitting = [path for path in named if after[path][0] <= caps.file_bytes]
+    notes = []
+    if len(named) < len(changed):
+        notes.append(f"{len(changed) - len(named)} new files with names that are no plain text are left out")
+    if len(fitting) < len(named):
+        large = ", ".join(path for path in named if path not in set(fitting))[:200]
+        notes.append(f"new files larger than {caps.file_bytes >> 20} MiB are left out: {large}")
+    if len(fitting) > caps.outputs:
+        notes.append(f"{len(fitting)} new files; the first {caps.outputs} by name are kept")
+    return fitting[: caps.outputs], notes
+
+
+def is_shown(path: str) -> bool:
+    """Whether a file's name may be told to people and models: text without control characters or tokens."""
+    return path.encode("utf-8", "replace") == os.fsencode(path) and is_plain(path)
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -112,11 +146,11 @@ def copy_tree(source: Path, target: Path) -> None:
             os.utime(there, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
-def read_inside(directory: Path, name: str) -> bytes:
+def read_inside(directory: Path, name: str, max_bytes: int = CAPS.file_bytes) -> bytes:
     """The bytes of a regular file below ``directory``.
 
     Raises:
-        OSError: no such file, a link, not a regular file, larger than 64 MiB, or a path that leads out.
+        OSError: no such file, a link, not a regular file, larger than ``max_bytes``, or a path that leads out.
     """
     *folders, last = _parts(name)
     with _opened(directory, folders) as parent:
@@ -125,9 +159,9 @@ def read_inside(directory: Path, name: str) -> bytes:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
             raise OSError(f"{name}: not a regular file")
-        if info.st_size > MAX_FILE_BYTES:
-            raise OSError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MiB")
-        return file.read(MAX_FILE_BYTES)
+        if info.st_size > max_bytes:
+            raise OSError(f"{name}: larger than {max_bytes >> 20} MiB")
+        return file.read(max_bytes)
 
 
 def write_new(directory: Path, name: str, data: bytes) -> str:
@@ -139,7 +173,7 @@ def write_new(directory: Path, name: str, data: bytes) -> str:
     stem, dot, ending = safe_name(name).rpartition(".")
     stem, ending = (stem, dot + ending) if stem else (dot + ending, "")
     with _opened(directory, []) as parent:
-        for number in range(MAX_FILES):
+        for number in range(CAPS.files):
             free = f"{stem}{f'_{number}' if number else ''}{ending}"
             try:
                 _create(free, parent, data)
@@ -149,12 +183,16 @@ def write_new(directory: Path, name: str, data: bytes) -> str:
     raise OSError(f"{name}: no free name")
 
 
-def place_file(directory: Path, name: str, data: bytes) -> None:
-    """Write one file of a task under its own name, folders included. Raises OSError when it leads out or exists."""
+def place_file(directory: Path, name: str, data: bytes, mode: int = 0o644) -> Path:
+    """Write one file under its own name, folders included: where it lies. Raises OSError when it leads out or exists.
+
+    ``mode`` 0o444 makes it an input: code can read it, and replace it in its own copy of the directory at most.
+    """
     *folders, last = _parts(name)
     (directory / Path(*folders)).mkdir(parents=True, exist_ok=True)
     with _opened(directory, folders) as parent:
-        _create(last, parent, data)
+        _create(last, parent, data, mode)
+    return directory / Path(*folders, last)
 
 
 def safe_name(name: str) -> str:
@@ -162,14 +200,9 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", PurePosixPath(name).name).lstrip(".") or "file"
 
 
-def _is_public(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and str(path).encode("utf-8", "replace") == os.fsencode(path)
-
-
-def _create(name: str, parent: int, data: bytes) -> None:
+def _create(name: str, parent: int, data: bytes, mode: int = 0o644) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, 0o644, dir_fd=parent), "wb") as file:
+    with os.fdopen(os.open(name, flags, mode, dir_fd=parent), "wb") as file:
         file.write(data)
 
 
