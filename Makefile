@@ -25,12 +25,12 @@ help:
 
 .venv/.demo: $(DEPENDS) | .venv/.made
 	@echo "installing what the demo needs (once)"
-	@$(PIP) --editable '.[local,tools]'
+	@$(PIP) --editable '.[local,tools,sandbox]'
 	@touch $@
 
 .venv/.test: $(DEPENDS) | .venv/.made
 	@echo "installing what the tests need (once)"
-	@$(PIP) --editable '.[local,tools,test]'
+	@$(PIP) --editable '.[local,tools,sandbox,test]'
 	@touch $@ .venv/.demo
 
 demo: .venv/.demo

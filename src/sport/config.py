@@ -128,7 +128,7 @@ class SandboxSection(Section):
     file_mb: int = Field(default=64, ge=1, description="the largest file that code may write")
     disk_mb: int = Field(default=256, ge=1, description="all files of a box, those of its candidates included")
     disk_files: int = Field(default=16384, ge=64, description="how many of them, folders included")
-    open_files: int = Field(default=256, ge=32)
+    open_files: int = Field(default=256, ge=128)
     threads: int = Field(default=128, ge=16, description="threads of a box, all its processes counted")
     libraries: tuple[str, ...] = Field(
         default=(
