@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sport.sandbox.layers.report import Layer
 from sport.types import CallRecord, File, Observation
 
 
@@ -70,6 +71,11 @@ class Interpreter(Protocol):
 
 class Sandbox(Protocol):
     """Where interpreters come from. One per run."""
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """What is around the code, once started, every layer tried; empty where nothing is."""
+        ...
 
     async def start(self) -> None:
         """Boot (the zygote imports its libraries). Raises SandboxError."""

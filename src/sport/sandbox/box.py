@@ -3,96 +3,164 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sport.config import SandboxSection
 from sport.errors import SandboxError
 from sport.sandbox import workdir
-from sport.sandbox.launch import Zygote
+from sport.sandbox.cell import Cell
+from sport.sandbox.layers.report import Layer
 from sport.sandbox.process import Process
 from sport.sandbox.toolcalls import Desk
 from sport.sandbox.turn import Turn
-from sport.types import File
+from sport.types import File, ToolSpec
 
 if TYPE_CHECKING:
     from sport.sandbox.interpreter import ForkedInterpreter
 
 READ_ONLY = 0o444
+SWEEP_S = 1.0
+
+
+class Source(Protocol):
+    """Where boxes and their first processes come from: the zygote."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What is around each box, once started."""
+        ...
+
+    async def start(self, home: Path, limits: SandboxSection, specs: Sequence[ToolSpec]) -> None:
+        """Boot. Raises ConfigError, SandboxError."""
+
+    async def stop(self) -> None:
+        """End everything that came from here."""
+
+    async def open(self, name: str, limit: int) -> tuple[Any, Process]:
+        """A box, which has all that a :class:`~sport.sandbox.cell.Cell` shows, and its first process, not heard yet.
+
+        Raises:
+            SandboxError: it cannot be made.
+        """
+        ...
+
+    async def evict(self, cell: Any, /) -> None:
+        """End everything in a box. Raises SandboxError."""
 
 
 class House:
     """What all boxes of a sandbox share: where processes come from, the desk for tools and files, and the limits."""
 
-    def __init__(self, zygote: Zygote, desk: Desk, limits: SandboxSection) -> None:
+    def __init__(self, zygote: Source, desk: Desk, limits: SandboxSection) -> None:
         self.zygote = zygote
         self.desk = desk
         self.limits = limits
         self.caps = workdir.caps(limits)
-        self.home: Path | None = None
         self.boxes: list[Box] = []
         self._numbers = 0
 
-    def box(self, name: str) -> Box:
-        """A box with a directory of its own; several may have one name. Raises SandboxError before the start."""
-        if self.home is None:
-            raise SandboxError("the sandbox is not running; call start() first")
+    async def box(self, name: str, files: Sequence[File]) -> tuple[Box, Turn]:
+        """A box, and the process that all others in it come from, with ``files`` in its directory, read-only.
+
+        Several boxes may have one name: what is rebuilt from a journal gets one of its own.
+
+        Raises:
+            SandboxError: it cannot be started; a file's name leads out of the directory; the files are too many.
+        """
         self._numbers += 1
-        directory = self.home / str(self._numbers)
-        directory.mkdir()
-        made = Box(self, name, directory)
+        cell, process = await self.zygote.open(str(self._numbers), self.limits.output_bytes)
+        made = Box(self, name, cell)
         self.boxes.append(made)
-        return made
+        try:
+            return made, await made.settle(process, files)
+        except BaseException:
+            process.abandon()
+            await made.end()
+            raise
 
 
 class Box:
     """The path of some processes, each with a directory; it goes when the last of them does."""
 
-    def __init__(self, house: House, name: str, directory: Path) -> None:
+    def __init__(self, house: House, name: str, cell: Cell) -> None:
         self.house = house
         self.name = name
-        self.directory = directory
         self.interpreters: set[ForkedInterpreter] = set()
+        self.forking = asyncio.Lock()
+        self._cell = cell
         self._path = asyncio.Lock()
         self._places = 0
 
-    async def first(self, files: Sequence[File]) -> Turn:
-        """The process that all others come from, with ``files`` in its directory, read-only.
-
-        Raises:
-            SandboxError: it cannot be started; a file's name leads out of the directory; the files are too many.
-        """
+    async def settle(self, process: Process, files: Sequence[File]) -> Turn:
+        """Put the first process into its directory. Raises SandboxError."""
         place = self.place()
         try:
-            place.aside.mkdir()
-            (place.aside / ".tmp").mkdir()
+            place.make()
             for file in files:
                 workdir.place_file(place.aside, file.name, self.house.desk.read(file), READ_ONLY)
             workdir.list_files(place.aside, self.house.caps)
-            process = await self.house.zygote.open(place.work, self.house.limits.output_bytes)
         except (OSError, workdir.TreeTooLarge) as error:
-            self.discard(place)
             raise SandboxError(f"box {self.name!r}: the task's files: {error}") from error
-        except BaseException:
-            self.discard(place)
-            raise
-        process.rest()
+        await process.arrive()
         return self.turn(place, process)
 
     def place(self) -> workdir.Place:
         """A directory that does not exist yet."""
         self._places += 1
-        work = self.directory / "work"
-        return workdir.Place(work=work, aside=self.directory / str(self._places), seen=str(work))
+        directory = self._cell.directory
+        return workdir.Place(
+            directory / "turn" / "work", directory / "aside" / str(self._places), self._cell.work, self._cell.own
+        )
 
     def turn(self, place: workdir.Place, process: Process) -> Turn:
         """A claim to the path."""
         return Turn(self._path, place, process)
 
-    def discard(self, place: workdir.Place) -> None:
-        """Remove a directory, and the box with the last of them."""
-        place.remove()
-        if not self.interpreters and self in self.house.boxes:
+    async def sweep(self) -> None:
+        """Kill whatever lives in the box and is none of its states; where that does not help, end the box.
+
+        States that lived in a box that was ended are rebuilt from their journals. Nothing is done while one of them
+        forks: the child is not known yet.
+        """
+        until = time.monotonic() + SWEEP_S
+        while not self.forking.locked() and (strangers := self._strangers()):
+            if time.monotonic() > until:
+                return _kill(self._cell.init)
+            for pid in strangers:
+                _kill(pid)
+            await asyncio.sleep(0.01)
+
+    async def leave(self, interpreter: ForkedInterpreter, turn: Turn) -> None:
+        """End a process and remove its directory; with the last of them goes the box."""
+        try:
+            await turn.process.kill()
+        finally:
+            turn.process.abandon()
+            turn.place.remove()
+            self.interpreters.remove(interpreter)
+            if not self.interpreters:
+                await self.end()
+
+    async def end(self) -> None:
+        """End everything in the box and forget it."""
+        if self in self.house.boxes:
             self.house.boxes.remove(self)
-            workdir.remove(self.directory)
+            await self.house.zygote.evict(self._cell)
+
+    def _strangers(self) -> set[int]:
+        return self._cell.members() - {interpreter.pid for interpreter in self.interpreters}
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)

@@ -69,7 +69,8 @@ class Runner:
         """Point ``sys.stdin``, ``stdout`` and ``stderr`` at descriptors 0, 1 and 2, with empty buffers."""
         for spare in self._spare:
             os.close(spare)
-        self._spare = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, SPARE) for number in range(3)]
+        lowest = min(SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._spare = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest) for number in range(3)]
         self._streams = (
             io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8", errors="replace"),
             _writer(1),

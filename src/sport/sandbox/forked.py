@@ -1,24 +1,26 @@
-"""The sandbox that forks: a zygote, a box per trajectory, a process per candidate (SANDBOX.md, "Processes").
+"""The sandbox that forks: a zygote, a box per trajectory, a process per candidate.
 
 Isolated here: variables, imports, files of the working directory, offsets of open files, environment, current
-directory, output. Limited here: wall-clock time, output and address space of a step. Not contained here: code that
-attacks the host, the network, or files outside its directory; those walls are put up at the places marked WALL.
+directory, output. Limited here: the time of a step, its output, its tool calls, and what it leaves in the directory.
+The walls around a box are :mod:`~sport.sandbox.layers`; what they do not promise stands in docs/SECURITY.md.
 """
 
 from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sport.config import SandboxSection
 from sport.errors import ConfigError, SandboxError, boundary
 from sport.sandbox import workdir
 from sport.sandbox.base import Entry
-from sport.sandbox.box import Box, House
+from sport.sandbox.box import House, Source
 from sport.sandbox.interpreter import ForkedInterpreter, fresh, replayed
 from sport.sandbox.launch import Zygote
+from sport.sandbox.layers.report import Layer
 from sport.sandbox.toolcalls import Desk, PutFile
 from sport.tools.base import CallTool
 from sport.types import File, ReadFile, ToolSpec
@@ -37,6 +39,9 @@ class ForkedSandbox:
         ConfigError: a tool's name cannot be a function's, or two tools have one.
     """
 
+    source: type[Source] = Zygote
+    """Where processes come from."""
+
     def __init__(
         self,
         *,
@@ -49,32 +54,41 @@ class ForkedSandbox:
     ) -> None:
         check_names(spec.name for spec in specs)
         self.limits = limits
-        self.zygote = Zygote()
+        self.zygote: Source = type(self).source()
         self._specs = tuple(specs)
         self._root = root
+        self._home: Path | None = None
+        self._opening: set[str] = set()
         self._house = House(self.zygote, Desk(specs, call, put, read), limits)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What is around each box, once started: every layer, tried."""
+        return self.zygote.layers
 
     async def start(self) -> None:
         """Boot the zygote.
 
         Raises:
-            SandboxError: it cannot import a library, or ``root`` holds the boxes of another run.
+            ConfigError: a library is missing, or this machine has no walls that are thick enough.
+            SandboxError: it did not come up, or ``root`` holds the boxes of another run.
         """
-        home = workdir.fresh_root() if self._root is None else workdir.own_root(self._root)
-        self._house.home = home
+        self._home = workdir.fresh_root() if self._root is None else workdir.own_root(self._root)
         try:
-            await self.zygote.start(home, self.limits.libraries, self._specs, self.limits.memory_mb << 20)
-        except SandboxError:
+            await self.zygote.start(self._home, self.limits, self._specs)
+        except BaseException:
             self._remove_home()
             raise
 
     async def open(self, box: str, files: Sequence[File] = ()) -> ForkedInterpreter:
         """A fresh state. Raises SandboxError when a box of that name is open, or a file's name leads out of it."""
-        return await fresh(self._box(box), files)
+        with self._named(box):
+            return await fresh(self._house, box, files)
 
     async def restore(self, box: str, files: Sequence[File], journal: Sequence[Entry]) -> ForkedInterpreter:
         """A state rebuilt by replay; see :class:`~sport.sandbox.base.Sandbox`."""
-        return await replayed(self._box(box), files, journal)
+        with self._named(box):
+            return await replayed(self._house, box, files, journal)
 
     async def stop(self) -> None:
         """Close every interpreter, end the zygote with all that came from it, and remove the directories."""
@@ -85,16 +99,22 @@ class ForkedSandbox:
         await self.zygote.stop()
         self._remove_home()
 
-    def _box(self, name: str) -> Box:
-        if any(box.name == name for box in self._house.boxes):
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        if self._home is None:
+            raise SandboxError("the sandbox is not running; call start() first")
+        if name in self._opening or any(box.name == name for box in self._house.boxes):
             raise SandboxError(f"box {name!r} is open already; close its interpreters first")
-        return self._house.box(name)
+        self._opening.add(name)
+        try:
+            yield
+        finally:
+            self._opening.remove(name)
 
     def _remove_home(self) -> None:
-        if self._house.home is not None:
-            self._house.boxes.clear()
-            workdir.remove(self._house.home)
-            self._house.home = None
+        if self._home is not None:
+            workdir.remove(self._home)
+            self._home = None
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sport.errors import SandboxError
 from sport.sandbox import workdir
 from sport.sandbox.base import Entry
-from sport.sandbox.box import Box
+from sport.sandbox.box import Box, House
 from sport.sandbox.process import CannotForkError
 from sport.sandbox.step import Step
 from sport.sandbox.toolcalls import Answers, Live, Tape
@@ -33,6 +33,11 @@ class ForkedInterpreter:
         self._lost = self._closed = self._broken = False
         self._notes: tuple[str, ...] = ()
         box.interpreters.add(self)
+
+    @property
+    def pid(self) -> int:
+        """The host's number for its process; 0 when that has ended."""
+        return self._turn.process.pid
 
     @property
     def journal(self) -> tuple[Entry, ...]:
@@ -59,7 +64,7 @@ class ForkedInterpreter:
                     return await self._fork()
                 except CannotForkError as error:
                     self._broken = error.broken
-            return await replayed(self._box.house.box(self._box.name), self._files, self._journal)
+            return await replayed(self._box.house, self._box.name, self._files, self._journal)
 
     async def close(self) -> None:
         """End the process and remove the directory."""
@@ -68,12 +73,7 @@ class ForkedInterpreter:
         self._closed = self._lost = True
         self._turn.process.signal(signal.SIGKILL)
         async with self._busy:  # a run that is under way ends with the process
-            try:
-                await self._turn.process.kill()
-            finally:
-                self._box.interpreters.remove(self)
-                self._turn.process.abandon()
-                self._box.discard(self._turn.place)
+            await self._box.leave(self, self._turn)
 
     async def replay(self, entry: Entry) -> None:
         """Run a line of a journal again. Raises SandboxError when it goes another way than then."""
@@ -97,6 +97,7 @@ class ForkedInterpreter:
             self._turn.process.signal(signal.SIGKILL)
             raise
         self._lost = step.lost or self._closed
+        await self._box.sweep()
         return observation
 
     async def _fork(self) -> ForkedInterpreter:
@@ -107,8 +108,9 @@ class ForkedInterpreter:
                 await asyncio.shield(copying)
             except OSError as error:  # no room beside the others, or something in it that cannot be read
                 raise CannotForkError(f"the directory cannot be copied ({error.strerror})", broken=False) from error
-            limit = self._box.house.limits.output_bytes
-            process = await self._turn.process.fork(mine.aside, place.aside, limit)
+            async with self._box.forking:
+                process = await self._turn.process.fork(self._box.house.limits.output_bytes)
+                child = ForkedInterpreter(self._box, self._box.turn(place, process), self._files, self._journal)
         except CannotForkError:
             place.remove()
             raise
@@ -117,7 +119,6 @@ class ForkedInterpreter:
             await asyncio.wait([copying])
             place.remove()
             raise
-        child = ForkedInterpreter(self._box, self._box.turn(place, process), self._files, self._journal)
         child._notes = self._notes
         return child
 
@@ -126,7 +127,7 @@ class ForkedInterpreter:
         self._check()
         if self._turn.process.alive and not self._broken:
             return
-        again = await replayed(self._box.house.box(self._box.name), self._files, self._journal)
+        again = await replayed(self._box.house, self._box.name, self._files, self._journal)
         for one in (self, again):
             one._box.interpreters.remove(one)
         (self._box, self._turn), (again._box, again._turn) = (again._box, again._turn), (self._box, self._turn)
@@ -140,14 +141,15 @@ class ForkedInterpreter:
             raise SandboxError(f"box {self._box.name!r}: this state is gone; only close() is allowed")
 
 
-async def fresh(box: Box, files: Sequence[File]) -> ForkedInterpreter:
-    """The first state of a box. Raises SandboxError."""
-    return ForkedInterpreter(box, await box.first(files), tuple(files), ())
+async def fresh(house: House, name: str, files: Sequence[File]) -> ForkedInterpreter:
+    """The first state of a new box. Raises SandboxError."""
+    box, turn = await house.box(name, files)
+    return ForkedInterpreter(box, turn, tuple(files), ())
 
 
-async def replayed(box: Box, files: Sequence[File], journal: Sequence[Entry]) -> ForkedInterpreter:
-    """The first state of a box, brought to the end of ``journal``. Raises SandboxError when the replay diverges."""
-    interpreter = await fresh(box, files)
+async def replayed(house: House, name: str, files: Sequence[File], journal: Sequence[Entry]) -> ForkedInterpreter:
+    """The state of a new box, brought to the end of ``journal``. Raises SandboxError when the replay diverges."""
+    interpreter = await fresh(house, name, files)
     try:
         for entry in journal:
             await interpreter.replay(entry)

@@ -8,26 +8,35 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from contextlib import nullcontext, suppress
 from typing import Protocol
 
 from sport.errors import SandboxError
 from sport.sandbox.channel import Channel, Drain
 from sport.sandbox.frames import FrameError
+from sport.sandbox.layers.gate import Gate
 
 FORK_S = 20.0
 
 
 class Keeper(Protocol):
-    """Who makes processes, and reaps them when they are dead: the zygote."""
+    """The box that a process lives in, as far as a process needs it."""
 
-    def is_parent_of(self, pid: int) -> bool:
-        """Whether ``pid`` is a process of its own."""
+    @property
+    def gate(self) -> Gate | None:
+        """Where forks are asked for; None where all of them pass."""
+        ...
+
+    def admit(self, pid: int) -> None:
+        """Take note of a process that says it belongs here. Raises SandboxError when it does not."""
+        ...
+
+    def threads(self, pid: int) -> int:
+        """How many threads a process has; 0 when it is gone."""
         ...
 
     async def kill(self, pid: int) -> int | None:
-        """Kill a process with its group and descendants, and reap it: its wait status, None if it was reaped before."""
+        """Kill a process and have it reaped: its wait status, None when that is not known."""
         ...
 
 
@@ -61,22 +70,29 @@ class Process:
         near, far = socket.socketpair()
         pipes = [os.pipe(), os.pipe()]
         drains = [Drain(read_end, limit) for read_end, _ in pipes]
-        return cls(keeper, Channel(near), *drains), [far.detach(), *(write_end for _, write_end in pipes)]
+        channel = Channel(near)
+        channel.ask_for_sender()
+        return cls(keeper, channel, *drains), [far.detach(), *(write_end for _, write_end in pipes)]
 
     async def arrive(self) -> Process:
-        """Wait for ``ready``. Raises SandboxError."""
+        """Wait for ``ready``; the process stands still then. Its number is the kernel's word, not its own.
+
+        Raises:
+            SandboxError: it did not come, or does not belong here.
+        """
         try:
-            ready = await asyncio.wait_for(self.channel.receive(), FORK_S)
+            ready, pid = await asyncio.wait_for(self.channel.receive_first(), FORK_S)
         except (TimeoutError, FrameError) as error:
             raise SandboxError("a new process did not report") from error
         if ready is None or ready.get("op") != "ready":
             raise SandboxError("a new process died before it reported")
-        pid = ready.get("pid")
-        # WALL: the peer's credentials. Until then at least: it is a child of the zygote, as every state is.
-        if not isinstance(pid, int) or not self.keeper.is_parent_of(pid):
-            raise SandboxError("a new process named a pid that is not its own")
-        self._handle = os.pidfd_open(pid)
+        try:
+            self._handle = os.pidfd_open(pid)
+        except OSError as error:
+            raise SandboxError("a new process died as soon as it had reported") from error
+        self.keeper.admit(pid)  # after its handle: the number cannot have gone to another one in between
         self.pid = pid
+        self.rest()
         return self
 
     @property
@@ -88,24 +104,24 @@ class Process:
         poll.register(self._handle, select.POLLIN)
         return not poll.poll(0)
 
-    async def fork(self, old: Path, new: Path, limit: int) -> Process:
-        """Fork this process, which stands still, as the child does then, too. ``old`` and ``new``: their directories.
+    async def fork(self, limit: int) -> Process:
+        """Fork this process, which stands still, as the child does then, too. One fork at a time in a box.
 
         Raises:
             CannotForkError: it could not fork, or does not answer.
         """
         child, far = Process.prepare(self.keeper, limit)
+        gate = self.keeper.gate
         try:
-            self.signal(signal.SIGCONT)
-            await self.channel.send({"op": "fork", "old": str(old), "new": str(new)}, far)
-            reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
+            with gate.expecting(self.pid) if gate else nullcontext():
+                self.signal(signal.SIGCONT)
+                await self.channel.send({"op": "fork"}, far)
+                reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
             if reply is None or reply.get("op") != "forked":
                 raise SandboxError("it does not answer")
             if reply.get("status") != 0:
                 raise CannotForkError("the state could not fork, for want of memory say", broken=False)
-            await child.arrive()
-            child.rest()
-            return child
+            return await child.arrive()
         except CannotForkError:
             child.abandon()
             raise
@@ -133,18 +149,16 @@ class Process:
 
     def threads(self) -> int:
         """How many threads it has, as the system says, not the process."""
-        try:
-            return len(os.listdir(f"/proc/{self.pid}/task"))
-        except OSError:  # it has ended
-            return 0
+        return self.keeper.threads(self.pid)
 
     async def kill(self) -> str:
         """End it with all that it started; how it had ended if it was dead before. Calling it twice is allowed."""
         if not self.pid:
             return "it had ended"
         self.signal(signal.SIGKILL)
-        pid, self.pid = self.pid, 0
-        return _describe(await self.keeper.kill(pid))
+        how = describe(await self.keeper.kill(self.pid))
+        self.pid = 0
+        return how
 
     def abandon(self) -> None:
         """Close the near ends."""
@@ -156,7 +170,8 @@ class Process:
             self._handle = -1
 
 
-def _describe(status: int | None) -> str:
+def describe(status: int | None) -> str:
+    """A wait status in words."""
     if status is None:
         return "it had ended"
     code = os.waitstatus_to_exitcode(status)

@@ -75,7 +75,7 @@ class Step:
                 reply = await self._exchange(message)
                 if reply is None:
                     return "died"
-                if reply.get("op") == "done" and reply.get("id", number) == number:
+                if reply.get("op") == "done" and reply.get("id") == number:
                     return reply
                 if reply.get("op") != "call":
                     return "spoke out of turn"
@@ -133,7 +133,7 @@ class Step:
 
     async def _away(self, request: Request) -> CallRecord:
         self._turn.leave()
-        record = await self._answers.answer(request, self._place.aside)
+        record = await self._answers.answer(request, self._place)
         await self._turn.take()
         return record
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sport.errors import SandboxError, ToolError
 from sport.sandbox import frames, workdir
-from sport.sandbox.workdir import CAPS, Caps, TreeTooLarge
+from sport.sandbox.workdir import CAPS, Caps, Place, TreeTooLarge
 from sport.tools.base import Answered, CallTool, FileBytes
 from sport.types import CallRecord, File, ReadFile, ToolCall, ToolResult, ToolSpec
 
@@ -36,8 +36,8 @@ class Request:
 class Answers(Protocol):
     """Where a running step's tool answers come from."""
 
-    async def answer(self, request: Request, directory: Path) -> CallRecord:
-        """The result, with its new files already written into ``directory``."""
+    async def answer(self, request: Request, place: Place) -> CallRecord:
+        """The result, with its new files already written into the directory, which lies aside."""
         ...
 
 
@@ -118,7 +118,7 @@ class Live:
         self._desk = desk
         self._deadline_s = deadline_s
 
-    async def answer(self, request: Request, directory: Path) -> CallRecord:
+    async def answer(self, request: Request, place: Place) -> CallRecord:
         """Call the tool and bring its files in under free names."""
         started = time.monotonic()
         try:
@@ -126,21 +126,23 @@ class Live:
                 answered = await self._desk.call(request.call.name, request.arguments)
         except TimeoutError:
             answered = Answered(error=f"{request.call.name}() gave no answer within {self._deadline_s:g} s")
-        return CallRecord(call=request.call, result=self._result(answered, directory, time.monotonic() - started))
+        return CallRecord(call=request.call, result=self._result(answered, place, time.monotonic() - started))
 
-    def _result(self, answered: Answered, directory: Path, wall_s: float) -> ToolResult:
+    def _result(self, answered: Answered, place: Place, wall_s: float) -> ToolResult:
         wall_s = answered.wall_s or wall_s
         if answered.error is not None:
             return ToolResult(error=answered.error[:MAX_ERROR], cached=answered.cached, wall_s=wall_s)
         try:
             frames.encode({"value": answered.value, "files": list(answered.files)})
-            files = tuple(self._bring(directory, name, data) for name, data in answered.files.items())
+            files = tuple(self._bring(place, name, data) for name, data in answered.files.items())
         except (frames.FrameError, OSError) as error:
             return ToolResult(error=f"the tool's result cannot be handed over ({error})", wall_s=wall_s)
         return ToolResult(value=answered.value, files=files, cached=answered.cached, wall_s=wall_s)
 
-    def _bring(self, directory: Path, name: str, data: bytes) -> File:
-        return self._desk.put(workdir.write_new(directory, name, data), data)
+    def _bring(self, place: Place, name: str, data: bytes) -> File:
+        free = workdir.write_new(place.aside, name, data)
+        place.own(place.aside / free)
+        return self._desk.put(free, data)
 
 
 class Tape:
@@ -150,14 +152,14 @@ class Tape:
         self._desk = desk
         self._records: Iterator[CallRecord] = iter(records)
 
-    async def answer(self, request: Request, directory: Path) -> CallRecord:
+    async def answer(self, request: Request, place: Place) -> CallRecord:
         """The next record. Raises SandboxError when another tool was called than then."""
         record = next(self._records, None)
         if record is None or record.call.name != request.call.name:
             expected = "no call" if record is None else record.call.name
             raise SandboxError(f"replay diverged: the journal has {expected} where the code called {request.call.name}")
         for file in record.result.files:
-            workdir.place_file(directory, file.name, self._desk.read(file))
+            place.own(workdir.place_file(place.aside, file.name, self._desk.read(file)))
         return record
 
     def finish(self) -> None:

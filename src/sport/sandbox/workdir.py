@@ -12,7 +12,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -52,24 +52,42 @@ def caps(limits: SandboxSection) -> Caps:
 
 @dataclass(frozen=True)
 class Place:
-    """A directory of one process: ``aside`` while it waits, ``work`` while it is its turn."""
+    """A directory of one process: ``aside`` while it waits, ``work`` while it is its turn.
+
+    ``seen`` is the path at which the code sees ``work``; ``own`` gives what the host has made to the user it runs as.
+    """
 
     work: Path
     aside: Path
     seen: str
-    """The path at which the code sees ``work``."""
+    own: Callable[[Path], None]
+
+    def make(self) -> None:
+        """An empty directory, aside."""
+        _make(self.aside, self.own)
 
     def take(self) -> None:
-        """Bring the directory to the path."""
-        _move(self.aside, self.work)
+        """Bring the directory to the path; what others may have left beside it goes."""
+        for entry in os.listdir(self.work.parent):
+            if entry != self.work.name:
+                remove(self.work.parent / entry)
+        self._move(self.aside, self.work)
 
     def leave(self) -> None:
         """Set the directory aside. Code that removed or replaced it finds an empty one later."""
-        _move(self.work, self.aside)
+        self._move(self.work, self.aside)
 
     def remove(self) -> None:
         """Delete the directory."""
         remove(self.aside)
+
+    def _move(self, source: Path, target: Path) -> None:
+        remove(target)
+        if source.is_dir() and not source.is_symlink():
+            source.rename(target)
+        else:
+            remove(source)
+            _make(target, self.own)
 
 
 def fresh_root() -> Path:
@@ -132,8 +150,15 @@ def is_shown(path: str) -> bool:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy directories, regular files with their times, and links as links; leave out sockets, pipes and devices."""
-    target.mkdir()
+    """Copy directories, regular files with their times, and links as links; leave out sockets, pipes and devices.
+
+    Owners stay what they are where the host is root; elsewhere there is only one.
+    """
+    target.mkdir(mode=0o700)
+    give_all = os.geteuid() == 0
+    if give_all:
+        info = source.stat()
+        os.chown(target, info.st_uid, info.st_gid)
     for path, info in _walk(source, PurePosixPath()):
         here, there = source / path, target / path
         if stat.S_ISDIR(info.st_mode):
@@ -144,6 +169,10 @@ def copy_tree(source: Path, target: Path) -> None:
             shutil.copyfile(here, there, follow_symlinks=False)
             there.chmod(stat.S_IMODE(info.st_mode))
             os.utime(there, ns=(info.st_atime_ns, info.st_mtime_ns))
+        else:
+            continue
+        if give_all:
+            os.chown(there, info.st_uid, info.st_gid, follow_symlinks=False)
 
 
 def read_inside(directory: Path, name: str, max_bytes: int = CAPS.file_bytes) -> bytes:
@@ -239,13 +268,10 @@ def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath
             yield from _walk(directory, below / name)
 
 
-def _move(source: Path, target: Path) -> None:
-    remove(target)
-    if source.is_dir() and not source.is_symlink():
-        source.rename(target)
-    else:
-        remove(source)
-        target.mkdir()
+def _make(directory: Path, own: Callable[[Path], None]) -> None:
+    for folder in (directory, directory / ".tmp"):
+        folder.mkdir(mode=0o700)
+        own(folder)
 
 
 def remove(path: Path) -> None:
