@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ class Cell:
     ``directory`` is a path by an open descriptor, valid in this process and its children: what it leads to may be a
     file system that nobody but the box has mounted. ``directory/turn/work`` is the working directory of whose turn it
     is, and ``work`` the path under which code sees that; ``directory/aside`` is out of the box's sight. ``uid`` is the
-    user that the box runs as, None for the host's own; ``init`` is the process id of its first process.
+    user that the box runs as, None for the host's own; ``init`` is the process id of its first process. ``place`` is
+    where the directory lies among the host's, None where it is a file system of its own that goes with the box.
     """
 
     directory: Path
     work: str
     uid: int | None
     init = 0
+    place: Path | None = None
 
     def __init__(self, near: socket.socket) -> None:
         near.setblocking(False)
@@ -66,6 +69,7 @@ class Cell:
             raise SandboxError(f"a box could not be closed off: {message['error'] or gated['error']}")
         self.work = message["work"]
         self.uid = message["uid"]
+        self.place = Path(message["place"]) if message["place"] else None
 
     async def probed(self) -> dict[str, str]:
         """What the probes got through, in a box that was opened for them. Raises SandboxError."""
@@ -104,7 +108,8 @@ class Cell:
     async def kill(self, pid: int) -> int | None:
         """Kill an admitted process and wait for the init to reap it: its wait status, None if it does not end."""
         if pid in self._numbers and pid in _children(self.init):  # a zombie keeps its number until it is reaped
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its end and this may cross
+                os.kill(pid, signal.SIGKILL)
         return await self.ended(pid, END_S)
 
     def members(self) -> set[int]:

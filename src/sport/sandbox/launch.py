@@ -10,16 +10,21 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from sport.errors import SandboxError
+from sport.config import SandboxSection
+from sport.errors import ConfigError, SandboxError
+from sport.sandbox import workdir
+from sport.sandbox.cell import Cell
 from sport.sandbox.channel import Channel
+from sport.sandbox.layers import kernel
+from sport.sandbox.layers.report import Layer, check_floor, judge
 from sport.sandbox.process import FORK_S, Process, close_all
 from sport.types import ToolSpec
 
 START_S = 60.0  # imports on a cold disk
 _ENTRY = "import sys; sys.path.append(sys.argv[3]); from sport.sandbox.zygote import main; main()"
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": os.defpath,
     "LANG": "C.UTF-8",
     "TZ": "UTC",
@@ -33,7 +38,12 @@ _ENVIRONMENT = {
 
 
 class Zygote:
-    """The one process from which all boxes are forked; see ``zygote.py`` for its side."""
+    """The one process from which all boxes are forked; see ``zygote.py`` for its side.
+
+    ``layers`` says after :meth:`start` what is around each box, every layer tried.
+    """
+
+    layers: tuple[Layer, ...] = ()
 
     def __init__(self) -> None:
         self._numbers = 0
@@ -41,12 +51,16 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._listening: asyncio.Task[None] | None = None
 
-    async def start(self, home: Path, libraries: Sequence[str], specs: Sequence[ToolSpec], memory_bytes: int) -> None:
-        """Boot it and wait until its libraries are loaded. When this process is killed, it removes ``home``.
+    async def start(self, home: Path, limits: SandboxSection, specs: Sequence[ToolSpec]) -> None:
+        """Boot it, wait until its libraries are loaded, and try the walls.
+
+        When this process is killed, it removes ``home``.
 
         Raises:
+            ConfigError: this machine has no walls that are thick enough, or a library is missing.
             SandboxError: it did not come up; the message ends with what it wrote.
         """
+        check_machine()
         near, far = socket.socketpair()
         self._channel = Channel(near)
         source = str(Path(__file__).resolve().parents[2])
@@ -54,7 +68,7 @@ class Zygote:
         with tempfile.TemporaryFile() as log, far:
             self._process = subprocess.Popen(
                 words,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -63,21 +77,43 @@ class Zygote:
                 start_new_session=True,
             )
             far.close()
-            settings = {"home": str(home), "libraries": list(libraries), "memory_bytes": memory_bytes}
-            await self._channel.send({**settings, "specs": [spec.model_dump(mode="json") for spec in specs]})
-            try:
-                ready = await asyncio.wait_for(self._channel.receive(), START_S)
-            except TimeoutError:
-                ready = None
-            if ready is None:
-                self._process.kill()
-                self._process.wait()
-                self._process = None
-                self._channel.close()
-                log.seek(0)
-                said = log.read()[-2000:].decode("utf-8", "replace").strip()
-                raise SandboxError(f"the sandbox did not start: {said or 'no word from it'}")
+            await self._channel.send(_settings(home, limits, specs))
+            ready = await self._first_word(log)
         self._listening = asyncio.create_task(self._listen())
+        try:
+            standing = [name for name, (state, _) in ready["layers"].items() if state == "on"]
+            self.layers = judge(ready["layers"], await self.probe(standing))
+            check_floor(self.layers, limits.below_floor)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _first_word(self, log: IO[bytes]) -> dict[str, Any]:
+        try:
+            ready = await asyncio.wait_for(self._channel.receive(), START_S)
+        except TimeoutError:
+            ready = None
+        if ready is not None and ready["op"] == "ready":
+            return ready
+        assert self._process is not None
+        if ready is None:
+            self._process.kill()
+        self._process.wait()
+        self._process = None
+        self._channel.close()
+        if ready is not None:
+            raise ConfigError(
+                f"sandbox.libraries: {ready['error']}; install it (pip install 'sport[sandbox]' has the usual ones)"
+                " or take it off the list"
+            )
+        log.seek(0)
+        said = log.read()[-2000:].decode("utf-8", "replace").strip()
+        raise SandboxError(f"the sandbox did not start: {said or 'no word from it'}")
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 while it is not running."""
+        return self._process.pid if self._process else 0
 
     async def stop(self) -> None:
         """Hang up: it kills everything that came from it and ends."""
@@ -94,32 +130,57 @@ class Zygote:
             self._process.wait()
         self._process = None
 
-    async def open(self, work: Path, limit: int) -> Process:
-        """A fresh process whose working directory will be ``work``. Raises SandboxError."""
-        process, far = Process.prepare(self, limit)
+    async def open(self, name: str, limit: int) -> tuple[Cell, Process]:
+        """A box that is closed off, and the process that will be its first state: it has not been heard yet.
+
+        ``name``: of a directory, where boxes have theirs among the host's; no two boxes alive have the same. ``limit``:
+        bytes of output that are kept. Raises SandboxError.
+        """
+        return await self._move_in(name, limit, ())
+
+    async def evict(self, cell: Cell) -> None:
+        """End everything in a box, and remove its directory where that lies among the host's.
+
+        Raises:
+            SandboxError: the zygote is gone, which has ended everything then.
+        """
+        cell.close()
         try:
-            reply = await self._ask({"op": "open", "work": str(work)}, far)
+            await self._ask({"op": "kill", "pid": cell.init})
+        finally:
+            if cell.place is not None:
+                await asyncio.to_thread(workdir.remove, cell.place)
+
+    async def probe(self, names: Sequence[str]) -> dict[str, str]:
+        """Try these layers in a box that is thrown away: what each let through. Raises SandboxError."""
+        cell, process = await self._move_in(".probe", 0, names)
+        try:
+            return await cell.probed()
+        finally:
+            process.abandon()
+            await self.evict(cell)
+
+    async def _move_in(self, name: str, limit: int, probe: Sequence[str]) -> tuple[Cell, Process]:
+        cell, far = Cell.prepare()
+        process, of_state = Process.prepare(cell, limit)
+        try:
+            with far:
+                message = {"op": "open", "box": name, "probe": list(probe)}
+                reply = await self._ask(message, [*of_state, far.fileno()])
             if reply["error"] is not None:
                 raise SandboxError(f"no new box: {reply['error']}")
-            return await process.arrive()
+            cell.init = reply["pid"]
+            await cell.arrive()
         except BaseException:
-            process.abandon()  # where it was forked all the same, it ends when it finds its channel closed
+            process.abandon()
+            if cell.init:
+                await self.evict(cell)
+            else:
+                cell.close()
             raise
         finally:
-            close_all(far)
-
-    def is_parent_of(self, pid: int) -> bool:
-        """Whether the zygote is the parent of ``pid``."""
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return False
-        return self._process is not None and int(stat.rpartition(")")[2].split()[1]) == self._process.pid
-
-    async def kill(self, pid: int) -> int | None:
-        """Kill a process with its group and descendants, and reap it: its wait status, None if it was reaped before."""
-        status: int | None = (await self._ask({"op": "kill", "pid": pid}))["status"]
-        return status
+            close_all(of_state)
+        return cell, process
 
     async def _ask(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         if self._process is None or self._listening is None or self._listening.done():
@@ -143,3 +204,28 @@ class Zygote:
         for waiting in self._replies.values():
             if not waiting.done():
                 waiting.set_exception(SandboxError("the sandbox's zygote is gone"))
+
+
+def check_machine() -> None:
+    """Raises ConfigError where the walls cannot be built at all: not Linux, or not x86-64."""
+    why = kernel.supported()
+    if why is not None:
+        raise ConfigError(
+            f"{why}, so model-written code cannot be closed off here: run sport in a Docker container, with --set"
+            " sandbox.executor=docker, or - for the demo's own controller alone - with --set sandbox.executor=unsafe"
+        )
+
+
+def _settings(home: Path, limits: SandboxSection, specs: Sequence[ToolSpec]) -> dict[str, Any]:
+    return {
+        "home": str(home),
+        "libraries": list(limits.libraries),
+        "without": list(limits.without),
+        "memory_bytes": limits.memory_mb << 20,
+        "file_bytes": limits.file_mb << 20,
+        "disk_bytes": limits.disk_mb << 20,
+        "disk_files": limits.disk_files,
+        "open_files": limits.open_files,
+        "threads": limits.threads,
+        "specs": [spec.model_dump(mode="json") for spec in specs],
+    }

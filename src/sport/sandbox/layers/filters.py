@@ -9,6 +9,7 @@ from sport.sandbox.layers import bpf, refusals
 from sport.sandbox.layers.kernel import PR_SET_PDEATHSIG
 
 _NO = bpf.refuse(errno.EPERM)
+_DONE = bpf.refuse(0)
 _NO_SUCH_CALL = bpf.refuse(errno.ENOSYS)
 
 
@@ -29,12 +30,16 @@ def gate(on_fork: int) -> bytes:
     )
 
 
-def refusing() -> bytes:
-    """Everything of :mod:`refusals`, and what depends on a call's arguments. Plain forks are the gate's business."""
+def refusing(among_host_files: bool = False) -> bytes:
+    """Everything of :mod:`refusals`, and what depends on a call's arguments. Plain forks are the gate's business.
+
+    ``among_host_files``: there is no root of the box's own, so that modes and times of files must not be changed.
+    """
     return bpf.assemble(
         [
             *bpf.start(),
             *bpf.for_calls(refusals.REFUSED.values(), _NO),
+            *bpf.for_calls(refusals.MODES.values() if among_host_files else (), _DONE),
             *bpf.for_call(refusals.CLONE, _no_namespaces()),
             *bpf.for_call(refusals.CLONE3, bpf.verdict(_NO_SUCH_CALL)),
             *bpf.for_call(refusals.MMAP, _private_memory()),

@@ -18,6 +18,8 @@ _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _QUESTION = struct.Struct("<QIIiIQ6Q")  # id, pid, flags, number, architecture, instruction, arguments
 _ANSWER = struct.Struct("<QqiI")  # id, value, error, flags
 _CONTINUE = 1
+_PATIENCE = 20  # refusals that are told at once; who goes on asking waits
+_PENANCE_S = 0.05
 _FORKS = (kernel.CLONE_PARENT | kernel.FORK_FLAGS, kernel.CLONE_PARENT | signal.SIGCHLD)
 
 
@@ -31,6 +33,7 @@ class Gate:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._expected: int | None = None
+        self._closed = False
         self.refused = 0
         asyncio.get_running_loop().add_reader(descriptor, self._answer)
 
@@ -45,6 +48,7 @@ class Gate:
 
     def close(self) -> None:
         """Stop answering: whoever asks from now on is told that there is no such call."""
+        self._closed = True
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
 
@@ -60,11 +64,17 @@ class Gate:
         allowed = pid == self._expected and call == kernel.CLONE and flags in _FORKS
         if allowed:
             self._expected = None
-        else:
-            self.refused += 1
-        answer = (number, 0, 0, _CONTINUE) if allowed else (number, 0, -errno.EPERM, 0)
+            self._send(number, 0, _CONTINUE)
+            return
+        self.refused += 1
+        wait_s = _PENANCE_S if self.refused > _PATIENCE else 0.0  # a loop of forks must not keep this one busy
+        asyncio.get_running_loop().call_later(wait_s, self._send, number, -errno.EPERM, 0)
+
+    def _send(self, number: int, error: int, flags: int) -> None:
+        if self._closed:  # by now the number of the descriptor may be another's
+            return
         try:
-            fcntl.ioctl(self._descriptor, _SEND, bytearray(_ANSWER.pack(*answer)))
+            fcntl.ioctl(self._descriptor, _SEND, bytearray(_ANSWER.pack(number, 0, error, flags)))
         except OSError:  # it was killed meanwhile
             return
 

@@ -67,6 +67,11 @@ FILES = {
     "io_pgetevents": 333,
 }  # fmt: skip
 
+MODES = {
+    "chmod": 90, "fchmod": 91, "utime": 132, "utimes": 235, "futimesat": 261, "fchmodat": 268, "utimensat": 280,
+}  # fmt: skip
+"""Where the host's files are in sight: Landlock lets these through. They are answered as done, and do nothing."""
+
 REFUSED = SIGNALS | OTHER_PROCESSES | PROGRAMS | MOUNTS | KERNEL | IDENTITY | NETWORK | SHARED | FILES
 
 MMAP, IOCTL, SENDTO, SOCKETPAIR, FORK, VFORK, FCNTL = 9, 16, 44, 53, 57, 58, 72

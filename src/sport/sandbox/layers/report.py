@@ -17,7 +17,7 @@ ADVICE = {
         "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), in a container --security-opt seccomp=unconfined "
         "--security-opt apparmor=unconfined, or start as root"
     ),
-    "root": "code can look at the host's files as far as Landlock and their modes let it",
+    "root": "code can find the host's files, though Landlock opens none; in its own, chmod and utime do nothing",
     "disk": "a box can fill the disk up to its largest file times the number of its files; both are checked afterwards",
     "limits": "one step can take all memory, descriptors and threads of the machine",
     "uid": "boxes run as the user that started this; start as root to give each a user of its own",
@@ -58,12 +58,16 @@ def vector(layers: Sequence[Layer]) -> dict[str, str]:
 
 
 def tier(layers: Sequence[Layer]) -> str:
-    """One line: how strict this is, and what is missing."""
-    lacking = [layer for layer in layers if layer.state != "active"]
-    if not lacking:
-        return f"all {len(layers)} layers active"
-    missing = "; ".join(f"{layer.name} {layer}" for layer in lacking)
-    return f"{len(layers) - len(lacking)} of {len(layers)} layers active; {missing}"
+    """A few words: how strict this is, and what is missing or only there in part."""
+    if not layers:
+        return "no walls"
+    active = sum(layer.state == "active" for layer in layers)
+    missing = [layer.name for layer in layers if layer.state in ("disabled", "unavailable")]
+    partly = [layer.name for layer in layers if layer.state == "degraded"]
+    words = [f"{active} of {len(layers)} walls" if missing or partly else f"all {active} walls"]
+    words += [f"without {', '.join(missing)}"] if missing else []
+    words += [f"partly {', '.join(partly)}"] if partly else []
+    return "; ".join(words)
 
 
 def check_floor(layers: Sequence[Layer], below_floor: bool) -> None:

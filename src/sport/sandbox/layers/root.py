@@ -48,13 +48,15 @@ class Stage:
         kernel.mount("tmpfs", self.root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=1m")
         for folder in (BOX, "/dev", "/old"):
             os.mkdir(self.root + folder, 0o755)
-        for link in ("/tmp", "/var/tmp"):
-            os.makedirs(os.path.dirname(self.root + link), exist_ok=True)
-            os.symlink(f"{WORK}/.tmp", self.root + link)
-        for path in paths:
-            self._bring(path)
+        there = list(paths)
+        for path in there:
+            self._bring(path, there)
         for device in DEVICES:
             self._bind(f"/dev/{device}")
+        for link in ("/tmp", "/var/tmp"):
+            if not os.path.lexists(self.root + link):  # an interpreter may lie below it: then it is a place to read
+                os.makedirs(os.path.dirname(self.root + link), mode=0o755, exist_ok=True)
+                os.symlink(f"{WORK}/.tmp", self.root + link)
 
     def take(self, directory: str) -> None:
         """In a box's own mount namespace: use a directory of the host's for the box. Raises OSError."""
@@ -80,8 +82,10 @@ class Stage:
         """Take it all down again. Raises OSError."""
         kernel.unmount(self.base)
 
-    def _bring(self, path: str) -> None:
-        if os.path.islink(path):  # /lib -> usr/lib: what it points to is brought under its own name
+    def _bring(self, path: str, there: Iterable[str]) -> None:
+        """Bind a path read-only; a link such as /lib stays one where what it leads to is brought under its own name."""
+        target = os.path.realpath(path)
+        if os.path.islink(path) and any(target == other or target.startswith(other + "/") for other in there):
             os.makedirs(os.path.dirname(self.root + path), mode=0o755, exist_ok=True)
             os.symlink(os.readlink(path), self.root + path)
             return

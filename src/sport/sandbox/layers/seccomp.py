@@ -36,6 +36,6 @@ def refuse_forks() -> None:
     install(filters.gate(bpf.refuse(1)))
 
 
-def install_refusals() -> None:
+def install_refusals(among_host_files: bool = False) -> None:
     """Refuse the rest, ``sendmsg`` included: the gate's descriptor has to be handed over first. Raises OSError."""
-    install(filters.refusing())
+    install(filters.refusing(among_host_files))

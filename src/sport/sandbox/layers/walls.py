@@ -130,6 +130,10 @@ class Walls:
         probes.landlock()
         return directory, os.path.join(turn, "work")
 
+    def place(self, box: str) -> str | None:
+        """Where a box's directory lies among the host's; None where it has a file system of its own."""
+        return None if self.has("disk") else os.path.join(self._home, box)
+
     def gate(self) -> int | None:
         """In a box's first state: have forks asked for. The descriptor for whoever answers. Raises OSError."""
         return seccomp.install_gate() if self.has("gate") else None
@@ -137,7 +141,7 @@ class Walls:
     def close(self) -> None:
         """The last layer; no descriptor can be handed over any more. Raises OSError."""
         if self.has("seccomp"):
-            seccomp.install_refusals()
+            seccomp.install_refusals(among_host_files=not self.has("root"))
 
     def close_init(self) -> None:
         """For the init, which forks no more. Raises OSError."""
