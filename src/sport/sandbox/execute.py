@@ -31,7 +31,8 @@ MAX_TEXT = 1 << 16  # characters of a value or an error: twelve times as many by
 MAX_ANSWER_BYTES = 1 << 17
 FRAMES_SHOWN = 4  # at each end of a long traceback
 SPARE = 64  # the lowest number for a second descriptor of stdin, stdout and stderr
-THAW_EVERY = 32  # steps; between them, garbage that has survived a step stays
+FREEZE_S = 0.005  # a collection that takes longer is the last one for the objects it has looked at
+THAW_BYTES = 256 << 20
 _seed, _Random = random.seed, random.Random  # the code may replace those in random
 
 
@@ -57,6 +58,7 @@ class Runner:
         self.count = 0
         self._answers: list[Any] = []
         self._spare: list[int] = []
+        self._peak = _peak_bytes()
         vars(builtins).update(tools, final_answer=self.final_answer, ToolError=ToolError)
         self._live = vars(builtins)
         self._builtins = dict(self._live)
@@ -150,15 +152,19 @@ class Runner:
         sys.stdin, sys.stdout, sys.stderr = self._streams
 
     def _collect(self) -> None:
-        """Free what this step has left over, and keep later collections away from all that is older.
+        """Free what this step has left over, within the step's own time: a finaliser is code of the step.
 
-        It is done here, within the step's own time, because a finaliser is code of the step; and before the next fork,
-        because a collection in a child would touch, and so copy, every page.
+        What the zygote has imported is out of every collection's way; what the code has made joins it as soon as there
+        is so much of it that collections take time, or copy many pages in a fork. Garbage among that stays until the
+        process has grown by much.
         """
-        if self.count % THAW_EVERY == 0:
+        if _peak_bytes() > self._peak + THAW_BYTES:
             gc.unfreeze()
+            self._peak = _peak_bytes()
+        began = time.perf_counter()
         gc.collect()
-        gc.freeze()
+        if time.perf_counter() - began > FREEZE_S:
+            gc.freeze()
 
 
 def seed_everything(seed: int) -> None:
@@ -227,6 +233,10 @@ def _jsonable(answer: Any) -> Any:
     if len(text) > MAX_ANSWER_BYTES:
         raise ValueError(f"final_answer: an answer of {len(text)} bytes; at most {MAX_ANSWER_BYTES} are allowed")
     return json.loads(text)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def _cpu_seconds() -> float:

@@ -7,7 +7,6 @@ state. All walls but the filters are up before this begins; the filters go on fi
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -103,7 +102,6 @@ class State:
     def _spawn(self, descriptors: list[int]) -> None:
         """Fork a sibling. Nobody need be on the path; the child's directory will be there when it is told to run."""
         flush()
-        gc.freeze()  # a collection in the child would touch, and so copy, every page
         self._owner = -1  # the fork below is ours: _disown leaves it alone
         try:
             child, status = self._fork(kernel.CLONE_PARENT), 0

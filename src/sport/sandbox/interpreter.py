@@ -101,26 +101,25 @@ class ForkedInterpreter:
         return observation
 
     async def _fork(self) -> ForkedInterpreter:
+        """Fork the process while a thread copies its directory; nothing changes there, for the process stands still."""
         mine, place = self._turn.place, self._box.place()
         copying = asyncio.create_task(asyncio.to_thread(workdir.copy_tree, mine.aside, place.aside))
+        child: ForkedInterpreter | None = None
         try:
-            try:
-                await asyncio.shield(copying)
-            except OSError as error:  # no room beside the others, or something in it that cannot be read
-                raise CannotForkError(f"the directory cannot be copied ({error.strerror})", broken=False) from error
             async with self._box.forking:
                 process = await self._turn.process.fork(self._box.house.limits.output_bytes)
                 child = ForkedInterpreter(self._box, self._box.turn(place, process), self._files, self._journal)
-        except CannotForkError:
-            place.remove()
-            raise
-        except BaseException:  # cancelled, or broken: a late reply would be taken for another's
-            self._lost = True
+            await asyncio.shield(copying)
+            child._notes = self._notes
+            return child
+        except BaseException as error:
+            # Cancelled while it forked: a late reply would be taken for another's.
+            self._lost |= child is None and not isinstance(error, CannotForkError)
             await asyncio.wait([copying])
-            place.remove()
+            await (child.close() if child else asyncio.to_thread(place.remove))
+            if isinstance(error, OSError | workdir.TreeTooLarge):  # no room beside the others, or it cannot be read
+                raise CannotForkError(f"the directory cannot be copied ({error})", broken=False) from error
             raise
-        child._notes = self._notes
-        return child
 
     async def _mend(self) -> None:
         """Take another process, rebuilt from the journal, where this one has ended by itself."""
