@@ -33,7 +33,10 @@ FRAMES_SHOWN = 4  # at each end of a long traceback
 SPARE = 64  # the lowest number for a second descriptor of stdin, stdout and stderr
 FREEZE_S = 0.005  # a collection that takes longer is the last one for the objects it has looked at
 THAW_BYTES = 256 << 20
-_seed, _Random = random.seed, random.Random  # the code may replace those in random
+# What is used between two pieces of code, which may replace it where it comes from.
+close, dup2 = os.close, os.dup2
+collect, freeze, unfreeze = gc.collect, gc.freeze, gc.unfreeze
+_seed, _Random = random.seed, random.Random
 
 
 class ToolError(Exception):
@@ -70,7 +73,7 @@ class Runner:
     def fresh_streams(self) -> None:
         """Point ``sys.stdin``, ``stdout`` and ``stderr`` at descriptors 0, 1 and 2, with empty buffers."""
         for spare in self._spare:
-            os.close(spare)
+            close(spare)
         lowest = min(SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._spare = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest) for number in range(3)]
         self._streams = (
@@ -148,7 +151,7 @@ class Runner:
         flush()
         for number, spare in enumerate(self._spare):  # the code may have closed or redirected them
             with suppress(OSError):  # or the spare ones, too: then there is no output any more
-                os.dup2(spare, number)
+                dup2(spare, number)
         sys.stdin, sys.stdout, sys.stderr = self._streams
 
     def _collect(self) -> None:
@@ -159,12 +162,12 @@ class Runner:
         process has grown by much.
         """
         if _peak_bytes() > self._peak + THAW_BYTES:
-            gc.unfreeze()
+            unfreeze()
             self._peak = _peak_bytes()
         began = time.perf_counter()
-        gc.collect()
+        collect()
         if time.perf_counter() - began > FREEZE_S:
-            gc.freeze()
+            freeze()
 
 
 def seed_everything(seed: int) -> None:

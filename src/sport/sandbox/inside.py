@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+from os import chdir, getcwd  # the code may replace those in os
 from typing import Any, NoReturn
 
 from sport.sandbox import frames
@@ -67,14 +68,14 @@ class State:
 
     def _run(self, code: str, seed: int) -> dict[str, Any]:
         try:
-            os.chdir(self._cwd)
+            chdir(self._cwd)
         except OSError:  # a directory that an earlier step removed
-            os.chdir(self._work)
+            chdir(self._work)
         result = self._runner.run(code, seed)
         if os.getpid() != self._owner:
             os._exit(0)  # a child that the code forked has come to the end of the code
         try:
-            self._cwd = os.getcwd()
+            self._cwd = getcwd()
         except OSError:
             self._cwd = self._work
         return result
@@ -93,8 +94,8 @@ class State:
             raise ToolError(answer["error"])
         if answer["value"] is not None or not answer["files"]:
             return answer["value"]
-        at_home = os.getcwd() == self._work
-        names = [name if at_home else os.path.join(self._work, name) for name in answer["files"]]
+        at_home = getcwd() == self._work
+        names = [name if at_home else f"{self._work}/{name}" for name in answer["files"]]
         return names[0] if len(names) == 1 else names
 
     # -------------------------------------------------------------------------------------------- forks

@@ -10,6 +10,7 @@ from typing import Any
 
 from sport.sandbox.values import as_file
 
+_dumps, _loads = json.dumps, json.loads  # the code may replace those in json
 CallHost = Callable[[str, dict[str, Any]], Any]
 """``call(name, arguments)``: crosses to the host and returns the value, or raises ToolError."""
 
@@ -63,7 +64,7 @@ def checked(tool: str, parameter: Mapping[str, Any], value: Any, work: str) -> A
     if kind == "file" and not isinstance(value, str | os.PathLike):
         value = as_file(value, work) or value
     try:
-        plain = json.loads(json.dumps(value, default=_plain, allow_nan=False))
+        plain = _loads(_dumps(value, default=_plain, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"{tool}: argument {name!r} cannot cross to the tool ({error})") from None
     if kind in _TYPES:
