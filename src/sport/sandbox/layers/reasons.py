@@ -13,9 +13,14 @@ _SWITCHES = (
 )
 
 
+def said(error: OSError) -> str:
+    """The words of an error without its number."""
+    return error.strerror or str(error)
+
+
 def no_namespaces(error: OSError) -> str:
     """What the error said, and the switch that is set against namespaces, where one is."""
-    return ": ".join([error.strerror or str(error), *(words for path, value, words in _SWITCHES if _is(path, value))])
+    return ": ".join([said(error), *(words for path, value, words in _SWITCHES if _is(path, value))])
 
 
 def _is(path: str, value: str) -> bool:

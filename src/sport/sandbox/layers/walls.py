@@ -151,7 +151,7 @@ class Walls:
 
     # ------------------------------------------------------------------------------------------- details
 
-    def _try(self, name: str, prepare: Callable[[], None], why: Callable[[OSError], str] = str) -> None:
+    def _try(self, name: str, prepare: Callable[[], None], why: Callable[[OSError], str] = reasons.said) -> None:
         if not self.has(name):
             return
         try:
@@ -218,7 +218,7 @@ class Walls:
         try:
             abi = landlock.version()
         except OSError as error:
-            raise OSError(error.errno, f"no ABI found: {error.strerror}") from error
+            raise OSError(error.errno, f"no ABI found: {reasons.said(error)}") from error
         _trial(self._landlock_trial)
         if abi < 3:
             self.states["landlock"] = ("degraded", f"ABI {abi}: files that may not be written can still be cut short")
@@ -266,7 +266,7 @@ def _trial(act: Callable[[], object]) -> None:
         try:
             act()
         except OSError as error:
-            os.write(write_end, str(error).encode()[:1000])
+            os.write(write_end, reasons.said(error).encode()[:1000])
             os._exit(1)
         finally:
             os._exit(0)
