@@ -54,7 +54,7 @@ class Agent:
         except SandboxError as error:
             await self._link.send({"op": "ready", "error": str(error)})
             return
-        layers = {name: str(state) for name, state in getattr(self._sandbox, "layers", {}).items()}
+        layers = [[layer.name, layer.state, layer.reason] for layer in self._sandbox.layers]
         await self._link.send({"op": "ready", "error": None, "layers": layers})
         tasks: set[asyncio.Task[None]] = set()
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sport.config import SandboxSection
 from sport.errors import SandboxError
+from sport.sandbox.layers.report import Layer
 from sport.sandbox.remote import RemoteSandbox
 from sport.sandbox.toolcalls import PutFile
 from sport.tools.base import CallTool
@@ -60,7 +61,7 @@ class DockerSandbox(RemoteSandbox):
         if problem is not None:
             raise SandboxError(problem)
         await super().start()
-        self.layers = {"container": f"active (docker, image {self._image})", **self.layers}
+        self.layers = (Layer("container", "active", f"docker, image {self._image}"), *self.layers)
 
 
 def command(image: str, limits: SandboxSection) -> list[str]:

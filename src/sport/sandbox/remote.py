@@ -20,6 +20,7 @@ from sport.errors import SandboxError
 from sport.sandbox.agent import ENTRIES
 from sport.sandbox.base import Entry
 from sport.sandbox.frames import FrameError
+from sport.sandbox.layers.report import Layer
 from sport.sandbox.link import Link
 from sport.sandbox.toolcalls import PutFile
 from sport.tools.base import Answered, CallTool, FileBytes
@@ -48,7 +49,7 @@ class RemoteSandbox:
         limits: SandboxSection,
     ) -> None:
         self.limits = limits
-        self.layers: dict[str, str] = {}
+        self.layers: tuple[Layer, ...] = ()
         self._command = list(command)
         self._specs = {spec.name: spec for spec in specs}
         self._call = call
@@ -81,7 +82,7 @@ class RemoteSandbox:
             why = received[0]["error"] if received else "no word from it"
             await self.stop()
             raise SandboxError(f"the remote sandbox did not start: {why} {' '.join(self._said)}".strip())
-        self.layers = {str(name): str(state) for name, state in received[0].get("layers", {}).items()}
+        self.layers = tuple(Layer(*map(str, words)) for words in received[0].get("layers", []))  # type: ignore[arg-type]
         self._begin(self._listen())
 
     async def open(self, box: str, files: Sequence[File] = ()) -> RemoteInterpreter:
