@@ -194,6 +194,14 @@ def parse(data: Mapping[str, Any], source: str) -> Config:
         raise ConfigError("\n".join(f"{source}: {_explain(dict(item))}" for item in error.errors())) from error
 
 
+def limits(changes: Iterable[str]) -> SandboxSection:
+    """A sandbox's settings, changed by ``KEY=VALUE`` as a run's are by ``sandbox.KEY=VALUE``. Raises ConfigError."""
+    data: dict[str, Any] = {}
+    for change in changes:
+        _apply(data, f"sandbox.{change.removeprefix('sandbox.')}")
+    return parse(data, " ".join(f"--set {change}" for change in changes)).sandbox
+
+
 def _apply(data: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     if not sign or not key.strip():

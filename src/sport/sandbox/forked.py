@@ -7,25 +7,22 @@ The walls around a box are :mod:`~sport.sandbox.layers`; what they do not promis
 
 from __future__ import annotations
 
-import builtins
-import keyword
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sport.config import SandboxSection
-from sport.errors import ConfigError, SandboxError, boundary
+from sport.errors import SandboxError, boundary
 from sport.sandbox import workdir
 from sport.sandbox.base import Entry
 from sport.sandbox.box import House, Source
 from sport.sandbox.interpreter import ForkedInterpreter, fresh, replayed
 from sport.sandbox.launch import Zygote
 from sport.sandbox.layers.report import Layer
+from sport.sandbox.names import check_names
 from sport.sandbox.toolcalls import Desk, PutFile
 from sport.tools.base import CallTool
 from sport.types import File, ReadFile, ToolSpec
-
-TAKEN = frozenset({"final_answer", "ToolError", *dir(builtins)})
 
 
 class ForkedSandbox:
@@ -115,20 +112,3 @@ class ForkedSandbox:
         if self._home is not None:
             workdir.remove(self._home)
             self._home = None
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Raises ConfigError when tools cannot be functions inside under these names, and says why."""
-    seen: set[str] = set()
-    for name in names:
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise ConfigError(
-                f"tool {name!r}: the code calls a tool as a function; name it like one, such as 'my_tool'"
-            )
-        if name in TAKEN:
-            raise ConfigError(
-                f"tool {name!r}: the code would lose Python's or the sandbox's own {name}; rename the tool"
-            )
-        if name in seen:
-            raise ConfigError(f"tool {name!r}: two tools of one name")
-        seen.add(name)
