@@ -12,6 +12,7 @@ import fcntl
 import os
 import resource
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
 _MAX_ENTRIES = 20_000
@@ -34,20 +35,20 @@ def note(work: str, limit: int) -> list[Note]:
     """The regular files that this process holds open in ``work``; ``limit``: no descriptor is as high."""
     found = {}
     for descriptor in range(3, limit):
-        try:
+        with suppress(OSError):  # not open, or closed by a thread just now
             info = os.fstat(descriptor)
-        except OSError:  # not open
-            continue
-        if stat.S_ISREG(info.st_mode):
-            found[descriptor] = info
+            if stat.S_ISREG(info.st_mode):
+                found[descriptor] = info
     if not found:
         return []
     names = _names(work, {(info.st_dev, info.st_ino) for info in found.values()})
-    return [
-        _noted(descriptor, names.get((info.st_dev, info.st_ino)))
-        for descriptor, info in found.items()
-        if info.st_nlink == 0 or (info.st_dev, info.st_ino) in names
-    ]
+    notes = []
+    for descriptor, info in found.items():
+        name = names.get((info.st_dev, info.st_ino))
+        if info.st_nlink == 0 or name is not None:
+            with suppress(OSError):
+                notes.append(_noted(descriptor, name))
+    return notes
 
 
 def read_nameless(notes: list[Note]) -> dict[int, bytes]:
@@ -64,10 +65,12 @@ def reopen(notes: list[Note], nameless: dict[int, bytes], work: str) -> None:
             else:
                 fresh = _written(nameless[one.descriptor], work)
         except OSError:
-            os.close(one.descriptor)  # better no file than the state's file
+            with suppress(OSError):  # a thread may have closed it before
+                os.close(one.descriptor)  # better no file than the state's file
             continue
-        os.lseek(fresh, one.offset, os.SEEK_SET)
-        os.dup2(fresh, one.descriptor, inheritable=one.inheritable)
+        with suppress(OSError):
+            os.lseek(fresh, one.offset, os.SEEK_SET)
+            os.dup2(fresh, one.descriptor, inheritable=one.inheritable)
         os.close(fresh)
 
 
@@ -117,7 +120,10 @@ def _names(work: str, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], str
         for entry in entries:
             seen += 1
             path = os.path.join(folder, entry.name)
-            info = entry.stat(follow_symlinks=False)
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except OSError:  # removed meanwhile
+                continue
             if stat.S_ISDIR(info.st_mode):
                 folders.append(path)
             elif (info.st_dev, info.st_ino) in wanted:
