@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from sport.sandbox.layers.report import Layer, check_floor, judge
 from sport.sandbox.process import FORK_S, Process, close_all
 from sport.types import ToolSpec
 
+DESCRIPTORS = 16_384  # that the host wants to be able to open
 START_S = 60.0  # imports on a cold disk
 _ENTRY = "import sys; sys.path.append(sys.argv[3]); from sport.sandbox.zygote import main; main()"
 ENVIRONMENT = {
@@ -61,6 +63,7 @@ class Zygote:
             SandboxError: it did not come up; the message ends with what it wrote.
         """
         check_machine()
+        _make_room()
         near, far = socket.socketpair()
         self._channel = Channel(near)
         source = str(Path(__file__).resolve().parents[2])
@@ -81,7 +84,7 @@ class Zygote:
             ready = await self._first_word(log)
         self._listening = asyncio.create_task(self._listen())
         try:
-            standing = [name for name, (state, _) in ready["layers"].items() if state == "on"]
+            standing = [name for name, (state, _) in ready["layers"].items() if state in ("on", "degraded")]
             self.layers = judge(ready["layers"], await self.probe(standing))
             check_floor(self.layers, limits.below_floor)
         except BaseException:
@@ -214,6 +217,14 @@ def check_machine() -> None:
             f"{why}, so model-written code cannot be closed off here: run sport in a Docker container, with --set"
             " sandbox.executor=docker, or - for the demo's own controller alone - with --set sandbox.executor=unsafe"
         )
+
+
+def _make_room() -> None:
+    """Allow this process as many descriptors as it may have: a box takes seven of them, a candidate four."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _settings(home: Path, limits: SandboxSection, specs: Sequence[ToolSpec]) -> dict[str, Any]:

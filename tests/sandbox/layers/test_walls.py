@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -226,6 +227,16 @@ async def test_killing_the_zygote_ends_everything_in_its_boxes(zygote: Zygote) -
         process.abandon()
         with pytest.raises(SandboxError):
             await doomed.open("another", 1000)
+
+
+async def test_the_host_makes_room_for_the_descriptors_of_many_boxes() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        async with booted():
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(hard, 4096)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_nothing_of_it_is_in_the_hosts_mount_table(hand: Hand) -> None:
