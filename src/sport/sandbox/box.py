@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -106,7 +107,7 @@ class Box:
                 workdir.place_file(place.aside, file.name, self.house.desk.read(file), READ_ONLY)
             workdir.list_files(place.aside, self.house.caps)
         except (OSError, workdir.TreeTooLarge) as error:
-            raise SandboxError(f"box {self.name!r}: the task's files: {error}") from error
+            raise SandboxError(f"box {self.name!r}: the task's files: {self._in_words(error)}") from error
         await process.arrive()
         return self.turn(place, process)
 
@@ -152,6 +153,15 @@ class Box:
         if self in self.house.boxes:
             self.house.boxes.remove(self)
             await self.house.zygote.evict(self._cell)
+
+    def _in_words(self, error: Exception) -> str:
+        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
+            return str(error)
+        limits = self.house.limits
+        return (
+            f"they do not fit into the working directory; raise sandbox.disk_mb ({limits.disk_mb}) or"
+            f" sandbox.disk_files ({limits.disk_files})"
+        )
 
     def _strangers(self) -> set[int]:
         return self._cell.members() - {interpreter.pid for interpreter in self.interpreters}

@@ -35,6 +35,7 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "MPLBACKEND": "Agg",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # a state with threads cannot be forked
+    "MALLOC_ARENA_MAX": "1",  # each further one reserves 64 MiB of a limited address space
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")},
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,29 +40,34 @@ class LocalSandbox:
         folder: Path | None = None,
         limits: SandboxSection | None = None,
     ) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="sport-files-") if folder is None else None
-        self._files = Blobs(folder if folder is not None else Path(str(self._temporary and self._temporary.name)))
-        functions = Functions(tools)
-        self.inner = ForkedSandbox(
-            specs=functions.specs,
-            call=functions.call,
-            put=self._files.put,
-            read=self._files.read,
-            limits=limits or SandboxSection(),
-        )
+        self._functions = Functions(tools)
+        self._folder = folder
+        self._limits = limits or SandboxSection()
 
     async def __aenter__(self) -> LocalSandbox:
         """Boot it. Raises ConfigError, SandboxError."""
-        await self.inner.start()
+        async with AsyncExitStack() as stack:
+            folder = self._folder
+            if folder is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sport-files-")))
+            self._files = Blobs(folder)
+            self._inner = ForkedSandbox(
+                specs=self._functions.specs,
+                call=self._functions.call,
+                put=self._files.put,
+                read=self._files.read,
+                limits=self._limits,
+            )
+            await self._inner.start()
+            stack.push_async_callback(self._inner.stop)
+            self._held = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End everything that lives in it."""
-        await self.inner.stop()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        await self._held.aclose()
 
     async def open(self, name: str = "box", files: Iterable[Path] = ()) -> ForkedInterpreter:
         """A fresh state with copies of ``files`` in its working directory, read-only.
@@ -70,11 +76,11 @@ class LocalSandbox:
             InputError: a file cannot be read.
             SandboxError: a state of that name is open.
         """
-        return await self.inner.open(name, self._taken_in(files))
+        return await self._inner.open(name, self._taken_in(files))
 
     async def restore(self, name: str, files: Iterable[Path], journal: Sequence[Entry]) -> ForkedInterpreter:
         """A state rebuilt from ``state.journal``; no tool is called again. Raises as :meth:`open`."""
-        return await self.inner.restore(name, self._taken_in(files), journal)
+        return await self._inner.restore(name, self._taken_in(files), journal)
 
     def read(self, file: File) -> bytes:
         """The bytes of a file that an observation names."""
