@@ -25,9 +25,11 @@ class Case:
     ``code`` runs in a candidate; ``@CANARY@``, ``@PORT@``, ... in it become this run's places (see ``places.py``).
     ``before`` runs in the state first. ``outcomes``: how it may end. ``says``: a pattern that the observation's text
     must match; ``never``: one that it must not match. ``value``: what the last expression must be. ``probe`` is an
-    expression that a later fork of the state must evaluate to ``sees``. A ``winner`` becomes the state, which must
-    still answer. ``files``: names that the observation must carry. ``settings`` go over those of the run.
-    ``reaches``: what stands in its way; a layer that is switched off must let one such case through.
+    expression that a later fork of the state must evaluate to one of ``sees`` (parted by bars; None if empty). A
+    ``winner`` becomes the state, which must still answer - or, if it ``may_die``, be told to be dead. ``files``: names
+    that the observation must carry; none at all if empty. ``settings`` go over those of the run. ``real_tools``: those
+    of the project instead of the conformance suite's. ``needs``: layers without which nothing of this is promised, so
+    that the program is left out where one of them is not active.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Case:
     probe: str = ""
     sees: str = ""
     winner: bool = False
+    may_die: bool = False
+    needs: tuple[str, ...] = ()
     files: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     real_tools: bool = False

@@ -22,7 +22,7 @@ HELD: dict[str, tuple[tuple[str, ...], str]] = {
     "seccomp": ((), "kernel.unshare_user"),
     "gate": ((), "processes.one_fork"),
     "uid": ((), "kernel.uid_is_not_root_and_holds_nothing"),
-    "capabilities": ((), "kernel.uid_is_not_root_and_holds_nothing"),
+    "capabilities": ((), "kernel.bounding_set_is_empty"),
     "privileges": ((), "kernel.no_new_privileges"),
     "dumpable": ((), "kernel.not_dumpable"),
     "limits": ((), "memory.private_memory_without_reserve"),

@@ -24,7 +24,7 @@ while True:
  except MemoryError: break
 len(x) < 5000
 """,
-        ("ok", "died"),
+        ("ok", "died", "timeout"),
     ),
     Case(
         "dict_bomb_of_small_things",

@@ -135,6 +135,7 @@ kept = 3
 """,
         ANY,
         winner=True,
+        may_die=True,
     ),
     Case(
         "winner_with_many_files_open",
