@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from os import chdir, getcwd  # the code may replace those in os
 from typing import Any, NoReturn
@@ -42,6 +43,7 @@ class State:
     def begin(self) -> NoReturn:
         """Become a box's first state and serve until the channel closes."""
         os.environ.update(HOME=self._work, TMPDIR=os.path.join(self._work, ".tmp"))
+        tempfile.tempdir = None  # some library has asked already, in the zygote
         sys.argv[:] = [""]
         sys.path.append(self._work)  # last, so that no file of the code shadows a library
         self._settle()

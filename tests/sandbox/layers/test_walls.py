@@ -133,6 +133,14 @@ async def test_inputs_cannot_be_changed_and_its_own_files_can(hand: Hand) -> Non
     assert await hand.says("open('/tmp/mine', 'w').write('x'), os.listdir('.tmp')", "import os") == "(1, ['mine'])"
 
 
+async def test_temporary_files_lie_in_the_directory_also_among_the_hosts_files() -> None:
+    """Even where a library has asked for the place of such files before, in the zygote."""
+    asks = SandboxSection(libraries=("tempfile",), without=("root",))
+    async with booted(asks) as zygote, box(zygote) as hand:
+        where = "os.path.relpath(tempfile.mkdtemp(), os.getcwd()).startswith('.tmp/')"
+        assert await hand.says(where, "import os, tempfile") == "True"
+
+
 async def test_the_directory_has_an_end(zygote: Zygote) -> None:
     small = SandboxSection(libraries=(), disk_mb=2, disk_files=64)
     async with booted(small) as tight, box(tight) as hand:
