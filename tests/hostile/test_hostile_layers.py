@@ -35,7 +35,7 @@ HELD: dict[str, tuple[tuple[str, ...], str]] = {
 @pytest.mark.parametrize("layer", HELD)
 def test_without_it_a_program_gets_further(runs: Runs, user: str, layer: str) -> None:
     off, program = HELD[layer]
-    settings = {"without": list(off), "below_floor": True}
+    settings = {"without": list(off), "below_floor": True, "libraries": ["numpy"]}
     with_it = runs([program], settings, USERS[user])
     state = with_it.start().get(layer, "missing")
     if not state.startswith("active"):
@@ -50,7 +50,7 @@ def test_without_it_a_program_gets_further(runs: Runs, user: str, layer: str) ->
 @pytest.mark.parametrize("user", USERS)
 def test_below_the_floor_it_does_not_start(runs: Runs, user: str) -> None:
     for off in (["seccomp"], ["namespaces", "landlock"]):
-        result = runs(["time.long_sleep"], {"without": off}, USERS[user]).result("time.long_sleep")
+        result = runs(["time.long_sleep"], {"without": off, "libraries": ["numpy"]}, USERS[user]).result("time.long_sleep")
         assert "below_floor" in str(result["complaints"]), result
 
 
