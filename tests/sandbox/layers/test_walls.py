@@ -134,7 +134,7 @@ async def test_inputs_cannot_be_changed_and_its_own_files_can(hand: Hand) -> Non
 
 
 async def test_temporary_files_lie_in_the_directory_also_among_the_hosts_files() -> None:
-    """Even where a library has asked for their place before, in the zygote: matplotlib does for a user without a home."""
+    """Even where a library has asked for their place in the zygote: matplotlib does for a user without a home."""
     asks = SandboxSection(libraries=("matplotlib",), without=("root",))
     async with booted(asks) as zygote, box(zygote) as hand:
         where = "os.path.relpath(tempfile.mkdtemp(), os.getcwd()).startswith('.tmp/')"
