@@ -15,6 +15,7 @@ from sport.events import Progress
 from sport.kit import Kit, Tune
 from sport.render import Renderer
 from sport.sandbox.forked import ForkedSandbox
+from sport.sandbox.names import told
 from sport.seeds import derive
 from sport.store import Store
 from sport.synth.check import RuleCheck
@@ -73,7 +74,7 @@ def build(store: Store, progress: Progress) -> Kit:
         memory_mb=config.tools.memory_mb,
         cache=store.cache(),
     )
-    dialect = Dialect(config.controller.dialect, toolbox.specs)
+    dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     loaded = checkpoint.load(place(config.controller), device=config.controller.device, dtype=config.controller.dtype)
     if config.controller.adapter is not None:
         checkpoint.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from

@@ -143,10 +143,12 @@ class Box:
             await turn.process.kill()
         finally:
             turn.process.abandon()
-            turn.place.remove()
-            self.interpreters.remove(interpreter)
-            if not self.interpreters:
-                await self.end()
+            try:
+                await asyncio.to_thread(turn.place.remove)  # it may be deep and wide
+            finally:
+                self.interpreters.remove(interpreter)
+                if not self.interpreters:
+                    await self.end()
 
     async def end(self) -> None:
         """End everything in the box and forget it."""

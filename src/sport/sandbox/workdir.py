@@ -6,11 +6,12 @@ directory does so by descriptor, component by component, and follows no symbolic
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import secrets
 import shutil
 import stat
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -281,6 +282,21 @@ def remove(path: Path) -> None:
         return
     try:
         shutil.rmtree(path)
-    except (RecursionError, PermissionError):
-        subprocess.run(["chmod", "-R", "u+rwx", "--", path], check=False, capture_output=True)
-        subprocess.run(["rm", "-rf", "--", path], check=True, capture_output=True)
+    except (RecursionError, OSError):
+        _flatten(path)
+        path.rmdir()
+
+
+def _flatten(top: Path) -> None:
+    """Empty a directory without ever going deeper than one folder: what a folder holds is moved up, then it goes."""
+    top.chmod(0o700)
+    names = (top / f".{secrets.token_hex(8)}" for _ in itertools.count())
+    while entries := list(os.scandir(top)):
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            for inner in os.listdir(entry.path):
+                os.rename(os.path.join(entry.path, inner), next(names))
+            os.rmdir(entry.path)
