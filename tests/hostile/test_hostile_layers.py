@@ -22,11 +22,11 @@ HELD: dict[str, tuple[tuple[str, ...], str]] = {
     "seccomp": ((), "kernel.unshare_user"),
     "gate": ((), "processes.one_fork"),
     "uid": ((), "kernel.uid_is_not_root_and_holds_nothing"),
-    "capabilities": ((), "kernel.bounding_set_is_empty"),
+    "capabilities": (("uid",), "kernel.no_capabilities"),
     "privileges": ((), "kernel.no_new_privileges"),
     "dumpable": ((), "kernel.not_dumpable"),
     "limits": ((), "memory.private_memory_without_reserve"),
-    "disk": ((), "memory.files_that_fill_the_disk"),
+    "disk": ((), "memory.disk_that_is_full"),
 }
 
 
@@ -50,7 +50,9 @@ def test_without_it_a_program_gets_further(runs: Runs, user: str, layer: str) ->
 @pytest.mark.parametrize("user", USERS)
 def test_below_the_floor_it_does_not_start(runs: Runs, user: str) -> None:
     for off in (["seccomp"], ["namespaces", "landlock"]):
-        result = runs(["time.long_sleep"], {"without": off, "libraries": ["numpy"]}, USERS[user]).result("time.long_sleep")
+        result = runs(["time.long_sleep"], {"without": off, "libraries": ["numpy"]}, USERS[user]).result(
+            "time.long_sleep"
+        )
         assert "below_floor" in str(result["complaints"]), result
 
 

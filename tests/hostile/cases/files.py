@@ -15,7 +15,7 @@ CASES = [
     ),
     Case(
         "read_the_password_files",
-        attempts("open('/etc/shadow').read()", "os.listdir('/root')", "os.listdir('/home')[0]"),
+        attempts("open('/etc/shadow').read()", "open('/etc/gshadow').read()", "os.listdir('/home')[0]"),
         OK,
         says="refused",
     ),

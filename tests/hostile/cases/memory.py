@@ -140,6 +140,19 @@ print('BREACH')
         ("error", "died", "timeout"),
     ),
     Case(
+        "disk_that_is_full",
+        """
+n = 0
+while n < 170:
+ with open('.fill%d' % n, 'wb') as f: f.write(bytes(1 << 20))
+ n += 1
+""",
+        ("error",),
+        says="No space left",
+        needs=("disk",),
+        settings={"wall_s": 6.0},
+    ),
+    Case(
         "files_that_fill_the_disk",
         """
 n = 0
