@@ -21,7 +21,7 @@ from sport.errors import RunError
 from sport.given import Question
 from sport.kit import Kit
 from sport.sandbox.layers.report import tier, vector
-from sport.sandbox.workdir import write_new
+from sport.sandbox.reach import write_new
 from sport.store import Store
 from sport.types import Candidate, End, File, Json, Observation, Step, Task, Trajectory
 

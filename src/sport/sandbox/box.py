@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sport.config import SandboxSection
 from sport.errors import SandboxError
-from sport.sandbox import workdir
+from sport.sandbox import reach, workdir
 from sport.sandbox.cell import Cell
 from sport.sandbox.layers.report import Layer
 from sport.sandbox.process import Process
@@ -104,7 +104,7 @@ class Box:
         try:
             place.make()
             for file in files:
-                workdir.place_file(place.aside, file.name, self.house.desk.read(file), READ_ONLY)
+                reach.place_file(place.aside, file.name, self.house.desk.read(file), READ_ONLY)
             workdir.list_files(place.aside, self.house.caps)
         except (OSError, workdir.TreeTooLarge) as error:
             raise SandboxError(f"box {self.name!r}: the task's files: {self._in_words(error)}") from error

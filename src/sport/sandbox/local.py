@@ -16,7 +16,7 @@ from sport.sandbox.base import Entry
 from sport.sandbox.forked import ForkedSandbox
 from sport.sandbox.functions import Functions
 from sport.sandbox.interpreter import ForkedInterpreter
-from sport.sandbox.workdir import place_file
+from sport.sandbox.reach import place_file
 from sport.types import File, Observation
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sport.config import SandboxSection
 from sport.errors import ToolError
-from sport.sandbox import frames, workdir
+from sport.sandbox import frames, reach, workdir
 from sport.sandbox.observe import Output, Reading
 from sport.sandbox.toolcalls import Answers, Desk, Request
 from sport.sandbox.turn import Turn
@@ -164,7 +164,7 @@ class Step:
         after = workdir.list_files(self._place.work, self._caps)
         names, notes = workdir.outputs(before, after, self._caps)
         self._reading.note(*notes)
-        read = workdir.read_inside
+        read = reach.read_inside
         return tuple(self._desk.put(name, read(self._place.work, name, self._caps.file_bytes)) for name in names)
 
     def _output(self) -> tuple[Output, Output]:

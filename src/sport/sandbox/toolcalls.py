@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from sport.errors import SandboxError, ToolError
-from sport.sandbox import frames, workdir
+from sport.sandbox import frames, reach, workdir
 from sport.sandbox.workdir import CAPS, Caps, Place, TreeTooLarge
 from sport.tools.base import Answered, CallTool, FileBytes
 from sport.types import CallRecord, File, ReadFile, ToolCall, ToolResult, ToolSpec
@@ -84,7 +84,7 @@ class Desk:
             raise ToolError(f"{tool}: a file is given by its name")
         name = _clean_text(name)
         try:
-            data = workdir.read_inside(directory, name, caps.file_bytes)
+            data = reach.read_inside(directory, name, caps.file_bytes)
         except FileNotFoundError as error:
             there = ", ".join(_some_names(directory, caps)) or "no files"
             raise ToolError(f"{tool}: no file {name!r}; the working directory holds: {there}") from error
@@ -140,7 +140,7 @@ class Live:
         return ToolResult(value=answered.value, files=files, cached=answered.cached, wall_s=wall_s)
 
     def _bring(self, place: Place, name: str, data: bytes) -> File:
-        free = workdir.write_new(place.aside, name, data)
+        free = reach.write_new(place.aside, name, data)
         place.own(place.aside / free)
         return self._desk.put(free, data)
 
@@ -159,7 +159,7 @@ class Tape:
             expected = "no call" if record is None else record.call.name
             raise SandboxError(f"replay diverged: the journal has {expected} where the code called {request.call.name}")
         for file in record.result.files:
-            place.own(workdir.place_file(place.aside, file.name, self._desk.read(file)))
+            place.own(reach.place_file(place.aside, file.name, self._desk.read(file)))
         return record
 
     def finish(self) -> None:
