@@ -47,7 +47,7 @@ class Agent:
             return
         message, _ = received
         specs = [ToolSpec.model_validate(spec) for spec in message["specs"]]
-        limits = SandboxSection.model_validate(message["limits"])
+        limits = SandboxSection.model_validate(message["limits"], strict=False)  # lists, in JSON
         self._sandbox = ForkedSandbox(specs=specs, call=self._call, put=self._put, read=self._read, limits=limits)
         try:
             await self._sandbox.start()
