@@ -8,11 +8,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 DEPENDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench nano clean
+.PHONY: help demo test test-all test-hostile check bench nano clean
 
 help:
 	@echo "make demo      teach the embedded controller once, about two minutes; prints before and after"
 	@echo "make test      all quick tests          make test-all  the slow ones too"
+	@echo "make test-hostile   every program against the sandbox, in every tier, about fifteen minutes"
 	@echo "make check     formatting, lint, types  make bench     measured comparisons"
 	@echo "make nano      train the embedded controller's weights anew (recipes/nano/README.md)"
 
@@ -24,12 +25,12 @@ help:
 
 .venv/.demo: $(DEPENDS) | .venv/.made
 	@echo "installing what the demo needs (once)"
-	@$(PIP) --editable '.[local,tools]'
+	@$(PIP) --editable '.[local,tools,sandbox]'
 	@touch $@
 
 .venv/.test: $(DEPENDS) | .venv/.made
 	@echo "installing what the tests need (once)"
-	@$(PIP) --editable '.[local,tools,test]'
+	@$(PIP) --editable '.[local,tools,sandbox,test]'
 	@touch $@ .venv/.demo
 
 demo: .venv/.demo
@@ -39,7 +40,10 @@ test: .venv/.test
 	$(BIN)/python -m pytest -q
 
 test-all: .venv/.test
-	$(BIN)/python -m pytest -q -m "not network"
+	$(BIN)/python -m pytest -q -m "not network and not hostile"
+
+test-hostile: .venv/.test
+	$(BIN)/python -m pytest -q -m "hostile or not hostile" -n 2 --dist loadgroup tests/hostile
 
 check: .venv/.test
 	$(BIN)/ruff format --check .

@@ -82,9 +82,11 @@ def test_missing_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_sandbox_is_booted_and_answers() -> None:
-    check = doctor.sandbox()
-    assert check.state == "ok", check
-    assert "booted in" in check.found
+    booted, walls, *lacking = doctor.sandbox()
+    assert booted.state == walls.state == "ok", (booted, walls)
+    assert "booted in" in booted.found
+    assert "seccomp" in walls.found
+    assert all(check.name.startswith("wall: ") and check.advice for check in lacking)
 
 
 def test_every_failure_and_warning_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

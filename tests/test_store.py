@@ -49,6 +49,21 @@ def test_files_lie_once_under_their_hash(store: Store) -> None:
     assert [p.name for p in (store.folder / "files").rglob("*") if p.is_file()] == [first.sha256]
 
 
+def test_walls_are_kept_with_each_trajectory_and_no_dump_holds_them(store: Store) -> None:
+    task = make_task(store, 1, "explore", 1)
+    store.begin("before", task.id, "explore", 1, 0)
+    thick = {"seccomp": "active", "landlock": "active"}
+    thin = {"seccomp": "active", "landlock": "unavailable (no ABI found)"}
+    dump = list(store.dump())
+    for layers in (thick, thick, thin):  # gone on with on another machine
+        store.set_walls(layers)
+        store.begin("t", task.id, "explore", 1, 1)
+    assert store.walls("before") == []
+    assert store.walls("t") == [thick, thin]
+    [added] = [json.loads(line) for line in store.dump() if line not in dump]
+    assert added == ["trajectory", "t", task.id, "explore", 1, 1, None]
+
+
 def test_a_damaged_file_is_noticed(store: Store) -> None:
     file = store.put("a.txt", b"good")
     next((store.folder / "files").rglob(file.sha256)).write_bytes(b"evil")

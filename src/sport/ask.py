@@ -20,7 +20,8 @@ from sport.config import Agent, Config, load
 from sport.errors import RunError
 from sport.given import Question
 from sport.kit import Kit
-from sport.sandbox.workdir import write_new
+from sport.sandbox.layers.report import tier, vector
+from sport.sandbox.reach import write_new
 from sport.store import Store
 from sport.types import Candidate, End, File, Json, Observation, Step, Task, Trajectory
 
@@ -135,7 +136,8 @@ async def _booted(kit: Kit) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
             group.create_task(boot(kit.tools.start()))
             group.create_task(boot(kit.sandbox.start()))
-        kit.progress.finish("boot")
+        kit.store.set_walls(vector(kit.sandbox.layers))
+        kit.progress.finish("boot", tier(kit.sandbox.layers))
         yield
     finally:
         await kit.sandbox.stop()

@@ -236,6 +236,47 @@ def ask(
         show.answer(out, found[0], made, folder, f"sport report {_quoted(folder)}")
 
 
+# ------------------------------------------------------------------------------------------- the sandbox
+
+sandbox_app = typer.Typer(help="Run code where model-written code runs.", no_args_is_help=True)
+app.add_typer(sandbox_app, name="sandbox")
+
+
+@sandbox_app.callback()
+def sandbox_options() -> None:
+    """Keeps ``run`` a command of its own although there is no other yet."""
+
+
+@sandbox_app.command("run")
+def sandbox_run(
+    program: Annotated[Path, typer.Argument(metavar="FILE.py", help="a program; its last expression is its value")],
+    files: Annotated[list[Path] | None, typer.Option("--file", metavar="PATH", help="A file, repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Copy the files it makes there.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a limit, e.g. wall_s=60.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole observation as one JSON object.")] = False,
+) -> None:
+    """Run FILE.py in a closed box; exit code 1 when it fails, dies or takes too long."""
+    from sport.config import limits
+    from sport.sandbox.local import run_program
+
+    seen = asyncio.run(run_program(program, files or (), limits(overrides or ()), out))
+    if as_json:
+        _out().print(seen.model_dump_json(indent=2), **_PLAIN)
+    else:
+        sys.stdout.write(seen.stdout)
+        sys.stderr.write(seen.stderr)
+        if seen.value is not None:
+            _out().print(seen.value, **_PLAIN)
+        for file in seen.files:
+            _err().print(f"made: {file.name}, {file.size:,} bytes", **_PLAIN)
+        if seen.outcome != "ok":
+            _err().print(f"{seen.outcome}: {str(seen.error).removeprefix(f'{seen.outcome}: ')}", **_PLAIN)
+    if seen.outcome != "ok":
+        raise typer.Exit(1)
+
+
 @contextmanager
 def _loaded(settings: Config, progress: Watcher) -> Iterator[Kit]:
     """The parts of a new run. Its directory vanishes again if the block fails before a question is in it."""

@@ -17,6 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sport.errors import ConfigError
 
+Layer = Literal[
+    "namespaces", "root", "disk", "limits", "uid", "capabilities", "privileges", "dumpable", "parent", "landlock",
+    "gate", "seccomp",
+]  # fmt: skip
+"""The walls around a box, in the order in which they go up (docs/SECURITY.md)."""
+
 
 class Section(BaseModel):
     """A frozen part of the configuration without unknown keys."""
@@ -115,12 +121,29 @@ class Eval(Section):
 
 
 class SandboxSection(Section):
-    """Limits of one step of model-written code."""
+    """Where model-written code runs, what is around it, and the limits of one step of it."""
 
+    executor: Literal["forked", "docker", "unsafe"] = Field(default="forked", description="unsafe: for debugging alone")
+    without: tuple[Layer, ...] = Field(default=(), description="layers of the wall that are left off")
+    below_floor: bool = Field(default=False, description="run all the same where the walls are too thin")
     wall_s: float = Field(default=10.0, gt=0)
     output_bytes: int = Field(default=65536, ge=1)
     memory_mb: int = Field(default=1024, ge=64)
-    libraries: tuple[str, ...] = ("numpy", "pandas", "PIL.Image")
+    calls: int = Field(default=100, ge=0, description="tool calls that one step may make")
+    call_s: float = Field(default=120.0, gt=0, description="deadline of one tool call, waiting for a worker included")
+    outputs: int = Field(default=32, ge=0, description="new files of one step that its observation carries")
+    file_mb: int = Field(default=64, ge=1, description="the largest file that code may write")
+    disk_mb: int = Field(default=256, ge=1, description="all files of a box, those of its candidates included")
+    disk_files: int = Field(default=16384, ge=64, description="how many of them, folders included")
+    open_files: int = Field(default=256, ge=128)
+    threads: int = Field(default=128, ge=16, description="threads of a box, all its processes counted")
+    libraries: tuple[str, ...] = Field(
+        default=(
+            "numpy", "pandas", "scipy", "sympy", "matplotlib.pyplot", "PIL.Image", "cv2", "openpyxl", "docx", "pptx",
+            "reportlab",
+        ),
+        description="what code finds imported already; a missing one is reported when the sandbox starts",
+    )  # fmt: skip
 
 
 class Tools(Section):
@@ -176,6 +199,14 @@ def parse(data: Mapping[str, Any], source: str) -> Config:
         return Config.model_validate(_tuples(data))
     except ValidationError as error:
         raise ConfigError("\n".join(f"{source}: {_explain(dict(item))}" for item in error.errors())) from error
+
+
+def limits(changes: Iterable[str]) -> SandboxSection:
+    """A sandbox's settings, changed by ``KEY=VALUE`` as a run's are by ``sandbox.KEY=VALUE``. Raises ConfigError."""
+    data: dict[str, Any] = {}
+    for change in changes:
+        _apply(data, f"sandbox.{change.removeprefix('sandbox.')}")
+    return parse(data, " ".join(f"--set {change}" for change in changes)).sandbox
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -24,7 +24,8 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal
 
-from sport.errors import SandboxError
+from sport.errors import ConfigError, SandboxError
+from sport.sandbox.layers.report import Layer, advice
 from sport.types import File
 
 State = Literal["ok", "warn", "fail"]
@@ -49,8 +50,9 @@ def examine(folder: Path) -> Iterable[Check]:
         yield check()
     yield disk(folder)
     yield from local_packages()
-    for check in (gpu, ocr_models, fonts, weights, sandbox):
+    for check in (gpu, ocr_models, fonts, weights):
         yield check()
+    yield from sandbox()
 
 
 def python() -> Check:
@@ -62,7 +64,7 @@ def system() -> Check:
     """Operating system and processor: the sandbox needs Linux."""
     found = f"{platform.system()} {platform.release()}, {platform.machine()}"
     if platform.system() != "Linux":
-        return Check("system", "fail", found, "the sandbox needs Linux: run sport in a Docker container")
+        return Check("system", "fail", found, "the sandbox needs Linux: set sandbox.executor=docker (docs/SECURITY.md)")
     return Check("system", "ok", found)
 
 
@@ -158,18 +160,31 @@ def weights() -> Check:
     return Check("embedded controller", "ok", f"{parameters / 1e6:.2f} million parameters, {len(data) / 2**20:.1f} MB")
 
 
-def sandbox() -> Check:
-    """Boots a sandbox, runs ``1 + 1`` in a box, and times the second box (the first pays for the imports)."""
+def sandbox() -> Iterable[Check]:
+    """Boots a sandbox, runs ``1 + 1`` in a box, and times the second box (the first pays for the imports).
+
+    Then a line about its walls, each of which was tried while booting, and one about every wall that is not there.
+    """
     try:
-        value, boot_s, box_s = asyncio.run(_try_sandbox())
+        value, boot_s, box_s, layers = asyncio.run(_try_sandbox())
+    except ConfigError as error:
+        yield Check("sandbox", "fail", str(error), "see docs/SECURITY.md")
+        return
     except (ImportError, OSError, SandboxError) as error:
-        return Check("sandbox", "fail", f"{type(error).__name__}: {error}", "see docs/RUNNING.md, 'The sandbox'")
+        yield Check("sandbox", "fail", f"{type(error).__name__}: {error}", "see docs/RUNNING.md, 'The sandbox'")
+        return
     if value != "2":
-        return Check("sandbox", "fail", f"1 + 1 gave {value!r}", "please report this with the output of sport doctor")
-    return Check("sandbox", "ok", f"booted in {boot_s:.1f} s, a box and a step in {box_s * 1000:.0f} ms")
+        yield Check("sandbox", "fail", f"1 + 1 gave {value!r}", "please report this with the output of sport doctor")
+        return
+    yield Check("sandbox", "ok", f"booted in {boot_s:.1f} s, a box and a step in {box_s * 1000:.0f} ms")
+    active = [layer.name for layer in layers if layer.state == "active"]
+    yield Check("walls", "ok", f"{len(active)} of {len(layers)} tried and active: {', '.join(active)}")
+    for layer in layers:
+        if layer.state != "active":
+            yield Check(f"wall: {layer.name}", "warn", str(layer), advice(layer))
 
 
-async def _try_sandbox() -> tuple[str | None, float, float]:
+async def _try_sandbox() -> tuple[str | None, float, float, tuple[Layer, ...]]:
     from sport.config import SandboxSection
     from sport.sandbox.forked import ForkedSandbox
     from sport.tools.base import Answered
@@ -189,7 +204,7 @@ async def _try_sandbox() -> tuple[str | None, float, float]:
             boot_s = time.monotonic() - began
             began = time.monotonic()
             seen = await (await booted.open("second", ())).run("1 + 1", 0)
-            return seen.value, boot_s, time.monotonic() - began
+            return seen.value, boot_s, time.monotonic() - began, booted.layers
         finally:
             await booted.stop()
 

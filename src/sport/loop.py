@@ -19,6 +19,7 @@ from sport.errors import RunError
 from sport.explore import explore
 from sport.kit import Kit
 from sport.pairs import read
+from sport.sandbox.layers.report import tier, vector
 from sport.synth.stage import synthesise
 from sport.types import Json, Pair, Task
 
@@ -184,10 +185,13 @@ async def _use(kit: Kit, iteration: int) -> None:
 @asynccontextmanager
 async def _services(kit: Kit) -> AsyncIterator[None]:
     """Tools and sandbox, booted side by side; nothing of them is left afterwards."""
+    kit.progress.start("boot", 1, "services")
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(kit.tools.start())
             group.create_task(kit.sandbox.start())
+        kit.store.set_walls(vector(kit.sandbox.layers))
+        kit.progress.finish("boot", tier(kit.sandbox.layers))
         yield
     finally:
         await kit.sandbox.stop()

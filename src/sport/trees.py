@@ -7,11 +7,12 @@ resumes one finds the undecided step in :meth:`Trees.partial` and asks for what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sport.database import Database, pack, unpack
+from sport.database import Database, pack, unpack, upsert
 from sport.types import Candidate, End, Observation, Purpose, Step, Task, Trajectory
 
 
@@ -30,11 +31,13 @@ class Trees:
     """The Recorder of ``agent/base.py`` on a database; every call returns only when its row is committed."""
 
     _database: Database
+    _walls: str | None = None
 
     def begin(self, trajectory_id: str, task_id: str, purpose: Purpose, iteration: int, ordinal: int) -> None:
         """A trajectory of a stored task; does nothing when it is there already.
 
-        ``ordinal`` is its task's place in the stage: trajectories are read in the order (iteration, ordinal).
+        ``ordinal`` is its task's place in the stage: trajectories are read in the order (iteration, ordinal). What is
+        around its code is kept with it, once for each time it is gone on with behind other walls.
         """
         with self._database.transaction() as commit:
             commit.execute(
@@ -42,6 +45,22 @@ class Trees:
                 " ON CONFLICT (id) DO NOTHING",
                 (trajectory_id, task_id, purpose, iteration, ordinal),
             )
+            if self._walls is not None:
+                name = f"walls of {trajectory_id}"
+                row = commit.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+                known = json.loads(row[0]) if row else []
+                if known[-1:] != [json.loads(self._walls)]:
+                    text = json.dumps([*known, json.loads(self._walls)])
+                    commit.execute(*upsert("state", {"name": name}, {"value": text}))
+
+    def set_walls(self, layers: Mapping[str, str]) -> None:
+        """What is around model-written code from now on: each layer's name and state, as the sandbox found them."""
+        self._walls = json.dumps(dict(layers))
+
+    def walls(self, trajectory_id: str) -> list[dict[str, str]]:
+        """What was around a trajectory's code, in the order in which it held; empty where nobody said."""
+        row = self._database.one("SELECT value FROM state WHERE name = ?", f"walls of {trajectory_id}")
+        return list(json.loads(row[0])) if row else []
 
     def asked(self, trajectory: str, step: int) -> None:
         """An intent, before the call that costs. Asking again for what never came is counted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,11 @@ from sport.errors import ConfigError
 from sport.events import Progress
 from sport.kit import Kit, Tune
 from sport.render import Renderer
+from sport.sandbox.base import Sandbox
+from sport.sandbox.docker import DockerSandbox
 from sport.sandbox.forked import ForkedSandbox
+from sport.sandbox.names import told
+from sport.sandbox.unsafe import WARNING, UnsafeSandbox
 from sport.seeds import derive
 from sport.store import Store
 from sport.synth.check import RuleCheck
@@ -28,6 +32,12 @@ from sport.world.make import make
 
 if TYPE_CHECKING:
     from sport.checkpoint import Checkpoint
+
+SANDBOXES: dict[str, Callable[..., Sandbox]] = {
+    "forked": ForkedSandbox,
+    "docker": DockerSandbox,
+    "unsafe": UnsafeSandbox,
+}
 
 
 def check(config: Config) -> None:
@@ -65,7 +75,7 @@ def build(store: Store, progress: Progress) -> Kit:
         memory_mb=config.tools.memory_mb,
         cache=store.cache(),
     )
-    dialect = Dialect(config.controller.dialect, toolbox.specs)
+    dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     loaded = checkpoint.load(config.controller.folder, device=config.controller.device, dtype=config.controller.dtype)
     if config.controller.adapter is not None:
         checkpoint.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
@@ -77,14 +87,21 @@ def build(store: Store, progress: Progress) -> Kit:
         llm=llm,
         dialect=dialect,
         tools=toolbox,
-        sandbox=ForkedSandbox(
-            specs=toolbox.specs, call=toolbox.call, put=store.put, read=store.read, limits=config.sandbox
-        ),
+        sandbox=sandbox(store, toolbox),
         writer=WorldWriter(config.synth, config.seed),
         checker=RuleCheck(toolbox.call, store.read),
         critic=_critic(store),
         tune=_tuner(store.folder, config, dialect, loaded, llm.renderer, progress),
     )
+
+
+def sandbox(store: Store, toolbox: Toolbox) -> Sandbox:
+    """The executor that the configuration names, not started yet. One without walls is noted in the run's log."""
+    limits = store.config.sandbox
+    if limits.executor == "unsafe":
+        store.log("warning", text=WARNING)
+    made = SANDBOXES[limits.executor]
+    return made(specs=toolbox.specs, call=toolbox.call, put=store.put, read=store.read, limits=limits)
 
 
 def _critic(store: Store) -> Critic:

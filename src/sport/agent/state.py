@@ -21,7 +21,7 @@ def entry(candidate: Candidate, seed: int) -> Entry | None:
     seen = candidate.observation
     if candidate.action.code is None or seen is None or seen.outcome not in _LASTING:
         return None
-    return Entry(candidate.action.code, seed, seen.calls)
+    return Entry.of(candidate.action.code, seed, seen)
 
 
 class State:

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sport.sandbox.layers.report import Layer
 from sport.types import CallRecord, File, Observation
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a journal: code that was run in the trunk, the seed it ran with, and its tools' answers."""
+    """One line of a journal: code that was run in the trunk, the seed it ran with, and its tools' answers.
+
+    ``digest`` is that of the observation it led to, so that a replay can tell whether it led there again; None where
+    that is not known.
+    """
 
     code: str
     seed: int
     calls: tuple[CallRecord, ...] = ()
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, code: str, seed: int, seen: Observation) -> Entry:
+        """The line of a run that has ended."""
+        return cls(code, seed, seen.calls, digest(seen))
+
+
+def digest(seen: Observation) -> str:
+    """SHA-256 of everything in an observation but its times and what the sandbox itself said on stderr."""
+    said = [line for line in seen.stderr.splitlines() if not line.startswith(SANDBOX_SAYS)]
+    calls = [
+        [record.call.model_dump(mode="json"), record.result.model_dump(mode="json", exclude={"wall_s", "cached"})]
+        for record in seen.calls
+    ]
+    rest = seen.model_dump(mode="json", exclude={"wall_s", "cpu_s", "calls", "stderr"})
+    return hashlib.sha256(json.dumps([rest, said, calls], sort_keys=True).encode()).hexdigest()
+
+
+SANDBOX_SAYS = "[sandbox] "
+"""How a line of stderr begins that no code wrote, but the sandbox."""
 
 
 class Interpreter(Protocol):
@@ -44,6 +72,11 @@ class Interpreter(Protocol):
 class Sandbox(Protocol):
     """Where interpreters come from. One per run."""
 
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """What is around the code, once started, every layer tried; empty where nothing is."""
+        ...
+
     async def start(self) -> None:
         """Boot (the zygote imports its libraries). Raises SandboxError."""
         ...
@@ -53,7 +86,15 @@ class Sandbox(Protocol):
         ...
 
     async def restore(self, box: str, files: Sequence[File], journal: Sequence[Entry]) -> Interpreter:
-        """A state rebuilt by replay: same code, same seeds, tools answered from the journal and never called."""
+        """A state rebuilt by replay: same code, same seeds, tools answered from the journal and never called.
+
+        It is what was there when the last line of ``journal`` had run, also in another process of the host, after a
+        restart. Where a line leads to another output than then - it read the clock, say - the state lives all the same,
+        and its next observation says so on stderr.
+
+        Raises:
+            SandboxError: the code calls other tools than then, or ends the process.
+        """
         ...
 
     async def stop(self) -> None:

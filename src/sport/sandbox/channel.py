@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import socket
+import struct
 import termios
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from sport.sandbox import frames
 
 CHUNK = 1 << 16
+_CREDENTIALS = struct.Struct("3i")  # process, user, group
 
 
 class Channel:
@@ -45,9 +47,35 @@ class Channel:
             return None
         return None if body is None else frames.decode(body)
 
+    def ask_for_sender(self) -> None:
+        """From now on the kernel says who sends: before anybody can, or :meth:`receive_first` learns nothing."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+    async def receive_first(self) -> tuple[dict[str, Any] | None, int]:
+        """Wait for one frame, and the process id of its sender as the kernel gives it. Raises FrameError."""
+        await self._readable()
+        try:
+            header, extra, _, _ = self._socket.recvmsg(frames.HEADER_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
+            if header and len(header) < frames.HEADER_BYTES:
+                header += await self._exactly(frames.HEADER_BYTES - len(header)) or b""
+            body = await self._exactly(frames.body_length(header)) if len(header) == frames.HEADER_BYTES else None
+        except ConnectionError:
+            return None, 0
+        pids = [_CREDENTIALS.unpack(data)[0] for _, kind, data in extra if kind == socket.SCM_CREDENTIALS]
+        return None if body is None else frames.decode(body), pids[0] if pids else 0
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._socket, _tell, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._socket)
 
     async def _exactly(self, count: int) -> bytes | None:
         loop = asyncio.get_running_loop()
@@ -58,6 +86,11 @@ class Channel:
                 return None
             data += chunk
         return bytes(data)
+
+
+def _tell(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 class Drain:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ast
 import builtins
 import ctypes
+import fcntl
+import gc
 import io
 import json
 import linecache
+import os
 import random
 import resource
 import signal
@@ -19,11 +22,21 @@ import sys
 import time
 import traceback
 import types
+from contextlib import suppress
 from typing import Any
+
+from sport.sandbox import figures
 
 MAX_TEXT = 1 << 16  # characters of a value or an error: twelve times as many bytes still fit into a frame
 MAX_ANSWER_BYTES = 1 << 17
 FRAMES_SHOWN = 4  # at each end of a long traceback
+SPARE = 64  # the lowest number for a second descriptor of stdin, stdout and stderr
+FREEZE_S = 0.005  # a collection that takes longer is the last one for the objects it has looked at
+THAW_BYTES = 256 << 20
+# What is used between two pieces of code, which may replace it where it comes from.
+close, dup2 = os.close, os.dup2
+collect, freeze, unfreeze = gc.collect, gc.freeze, gc.unfreeze
+_seed, _Random = random.seed, random.Random
 
 
 class ToolError(Exception):
@@ -47,14 +60,22 @@ class Runner:
         self.module = types.ModuleType("__main__")
         self.count = 0
         self._answers: list[Any] = []
+        self._spare: list[int] = []
+        self._peak = _peak_bytes()
         vars(builtins).update(tools, final_answer=self.final_answer, ToolError=ToolError)
         self._live = vars(builtins)
         self._builtins = dict(self._live)
+        self._seed = seed_everything
         sys.modules["__main__"] = self.module
+        figures.prepare()
         self.fresh_streams()
 
     def fresh_streams(self) -> None:
         """Point ``sys.stdin``, ``stdout`` and ``stderr`` at descriptors 0, 1 and 2, with empty buffers."""
+        for spare in self._spare:
+            close(spare)
+        lowest = min(SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._spare = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, lowest) for number in range(3)]
         self._streams = (
             io.TextIOWrapper(io.FileIO(0, "r", closefd=False), encoding="utf-8", errors="replace"),
             _writer(1),
@@ -67,37 +88,45 @@ class Runner:
         """Run ``code`` and say what came of it, as the fields of an observation and ``value_bytes``, its size uncut."""
         self.count += 1
         self._answers.clear()
+        self._notes: list[str] = []
         started = _cpu_seconds()
-        value, error = self._guarded(code, seed)
+        value, size, error = self._guarded(code, seed)
         return {
             "outcome": "ok" if error is None else "error",
-            "value": None if value is None else value[:MAX_TEXT],
-            "value_bytes": 0 if value is None else len(value.encode("utf-8", "replace")),
+            "value": value,
+            "value_bytes": size,
             "error": error,
             "answered": bool(self._answers),
             "answer": self._answers[0] if self._answers else None,
+            "notes": self._notes,
             "cpu_s": _cpu_seconds() - started,
         }
 
-    def _guarded(self, code: str, seed: int) -> tuple[str | None, str | None]:
-        value: str | None = None
+    def _guarded(self, code: str, seed: int) -> tuple[str | None, int, str | None]:
+        """The value's text, its size uncut in bytes, and the error's text."""
+        value, size = None, 0
         caught: BaseException | None = None
         try:
-            seed_everything(seed)
-            value = self._evaluate(code, f"<step {self.count}>")
+            self._seed(seed)
+            value, size = self._evaluate(code, f"<step {self.count}>")
         except Answer:
             pass
         except BaseException as raised:  # whatever the code raises is what this step says
             caught = raised
         self._tidy()
-        return value, None if caught is None else explain(caught, self.count)
+        error = None if caught is None else explain(caught, self.count)
+        caught = None  # its frames keep what the code held
+        self._notes = figures.save_open()
+        self._collect()
+        self._tidy()  # finalisers have run
+        return value, size, error
 
     def final_answer(self, answer: Any = None) -> None:
         """Give the final answer of the task and end. ``answer``: a JSON value; anything else counts as its text."""
         self._answers.append(_jsonable(answer))
         raise Answer
 
-    def _evaluate(self, code: str, name: str) -> str | None:
+    def _evaluate(self, code: str, name: str) -> tuple[str | None, int]:
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         tree = ast.parse(code, name)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -106,7 +135,12 @@ class Runner:
         namespace, evaluate, show = vars(self.module), eval, repr  # the body may overwrite builtins
         exec(body, namespace)
         value = None if tail is None else evaluate(tail, namespace)
-        return None if value is None else show(value)
+        if value is None:
+            return None, 0
+        text = show(value)
+        self._live.update(self._builtins)
+        text = str.__str__(text)  # a subclass could have methods of its own
+        return text[:MAX_TEXT], len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
     def _tidy(self) -> None:
         """Undo what would disturb this loop or the next step: overwritten builtins, hooks, timers, streams."""
@@ -115,7 +149,25 @@ class Runner:
         sys.setprofile(None)
         signal.setitimer(signal.ITIMER_REAL, 0)
         flush()
+        for number, spare in enumerate(self._spare):  # the code may have closed or redirected them
+            with suppress(OSError):  # or the spare ones, too: then there is no output any more
+                dup2(spare, number)
         sys.stdin, sys.stdout, sys.stderr = self._streams
+
+    def _collect(self) -> None:
+        """Free what this step has left over, within the step's own time: a finaliser is code of the step.
+
+        What the zygote has imported is out of every collection's way; what the code has made joins it as soon as there
+        is so much of it that collections take time, or copy many pages in a fork. Garbage among that stays until the
+        process has grown by much.
+        """
+        if _peak_bytes() > self._peak + THAW_BYTES:
+            unfreeze()
+            self._peak = _peak_bytes()
+        began = time.perf_counter()
+        collect()
+        if time.perf_counter() - began > FREEZE_S:
+            freeze()
 
 
 def seed_everything(seed: int) -> None:
@@ -123,11 +175,11 @@ def seed_everything(seed: int) -> None:
 
     ``os.urandom``, ``uuid4`` and the clock stay what they are.
     """
-    random.seed(seed)
-    if "numpy" in sys.modules:
-        numpy_random = sys.modules["numpy"].random
+    _seed(seed)
+    numpy_random = getattr(sys.modules.get("numpy"), "random", None)
+    if numpy_random is not None:
         numpy_random.seed(seed % 2**32)
-        numpy_random.bit_generator.randbits = random.Random(seed).getrandbits
+        numpy_random.bit_generator.randbits = _Random(seed).getrandbits
 
 
 def explain(error: BaseException, step: int) -> str:
@@ -145,8 +197,8 @@ def explain(error: BaseException, step: int) -> str:
             lines[FRAMES_SHOWN:-FRAMES_SHOWN] = [f"... {hidden} more ..."]
         last = traceback.format_exception_only(error)[-1].strip()
         return "\n".join([*lines, last])[-MAX_TEXT:]
-    except Exception as second:  # an exception whose own methods raise must still become an observation
-        return f"{type(error).__name__} (it cannot be shown: {type(second).__name__})"
+    except BaseException as second:  # an exception whose own methods raise must still become an observation
+        return f"{_class_name(error)} (it cannot be shown: {_class_name(second)})"
 
 
 def flush() -> None:
@@ -157,6 +209,12 @@ def flush() -> None:
         except (AttributeError, OSError, ValueError):
             continue
     ctypes.CDLL(None).fflush(None)
+
+
+def _class_name(value: Any) -> str:
+    """The name of a value's class, past whatever its metaclass makes of it."""
+    name: str = type.__dict__["__name__"].__get__(type(value))
+    return name
 
 
 def _writer(descriptor: int) -> io.TextIOWrapper:
@@ -178,6 +236,10 @@ def _jsonable(answer: Any) -> Any:
     if len(text) > MAX_ANSWER_BYTES:
         raise ValueError(f"final_answer: an answer of {len(text)} bytes; at most {MAX_ANSWER_BYTES} are allowed")
     return json.loads(text)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def _cpu_seconds() -> float:

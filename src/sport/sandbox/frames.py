@@ -29,7 +29,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
         FrameError: not JSON, not finite, nested too deeply, or larger than 1 MiB.
     """
     try:
-        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")
+        body = _encode(message).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise FrameError(f"not JSON: {error}") from error
     if len(body) > MAX_BYTES:
@@ -48,9 +48,7 @@ def body_length(header: bytes) -> int:
 def decode(body: bytes) -> dict[str, Any]:
     """The object in a frame's body. Raises FrameError."""
     try:
-        message = json.loads(
-            body, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_without_duplicates
-        )
+        message = _decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error
     if not isinstance(message, dict):
@@ -104,3 +102,10 @@ def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("a key stands twice in one object")
     return result
+
+
+# Made once, before any code runs inside that could replace what json offers.
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_without_duplicates
+).decode

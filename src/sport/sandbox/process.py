@@ -1,232 +1,177 @@
-"""Host: the zygote, and a handle on one process that came from it."""
+"""Host: a handle on one process inside: its channel, its output, its forks and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from contextlib import nullcontext, suppress
+from typing import Protocol
 
 from sport.errors import SandboxError
 from sport.sandbox.channel import Channel, Drain
 from sport.sandbox.frames import FrameError
-from sport.types import ToolSpec
+from sport.sandbox.layers.gate import Gate
 
-START_S = 60.0  # imports on a cold disk
 FORK_S = 20.0
-_ENTRY = "import sys; sys.path.append(sys.argv[3]); from sport.sandbox.zygote import main; main()"
-_ENVIRONMENT = {
-    "PATH": os.defpath,
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-    "PYTHONHASHSEED": "0",
-    "PYTHONUTF8": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "MPLBACKEND": "Agg",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # a state with threads cannot be forked
-    **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")},
-}
 
 
-class Zygote:
-    """The one process from which all boxes are forked; see ``zygote.py`` for its side."""
+class Keeper(Protocol):
+    """The box that a process lives in, as far as a process needs it."""
 
-    def __init__(self) -> None:
-        self._numbers = 0
-        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._listening: asyncio.Task[None] | None = None
+    @property
+    def gate(self) -> Gate | None:
+        """Where forks are asked for; None where all of them pass."""
+        ...
 
-    async def start(self, home: Path, libraries: Sequence[str], specs: Sequence[ToolSpec], memory_bytes: int) -> None:
-        """Boot it and wait until its libraries are loaded. When this process is killed, it removes ``home``.
+    def admit(self, pid: int) -> None:
+        """Take note of a process that says it belongs here. Raises SandboxError when it does not."""
+        ...
 
-        Raises:
-            SandboxError: it did not come up; the message ends with what it wrote.
-        """
-        near, far = socket.socketpair()
-        self._channel = Channel(near)
-        source = str(Path(__file__).resolve().parents[2])
-        words = [sys.executable, "-P", "-s", "-c", _ENTRY, str(far.fileno()), str(os.getpid()), source]
-        with tempfile.TemporaryFile() as log, far:
-            self._process = subprocess.Popen(
-                words,
-                env=_ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[far.fileno()],
-                cwd=tempfile.gettempdir(),
-                start_new_session=True,
-            )
-            far.close()
-            settings = {"home": str(home), "libraries": list(libraries), "memory_bytes": memory_bytes}
-            await self._channel.send({**settings, "specs": [spec.model_dump(mode="json") for spec in specs]})
-            try:
-                ready = await asyncio.wait_for(self._channel.receive(), START_S)
-            except TimeoutError:
-                ready = None
-            if ready is None:
-                self._process.kill()
-                self._process.wait()
-                self._process = None
-                self._channel.close()
-                log.seek(0)
-                said = log.read()[-2000:].decode("utf-8", "replace").strip()
-                raise SandboxError(f"the sandbox did not start: {said or 'no word from it'}")
-        self._listening = asyncio.create_task(self._listen())
-
-    async def stop(self) -> None:
-        """Hang up: it kills everything that came from it and ends."""
-        if self._process is None:
-            return
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
-        self._channel.close()
-        try:
-            await asyncio.to_thread(self._process.wait, FORK_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    async def open(self, work: Path, limit: int) -> Process:
-        """A fresh process whose working directory will be ``work``. Raises SandboxError."""
-        process, far = Process.prepare(self, limit)
-        try:
-            reply = await self._ask({"op": "open", "work": str(work)}, far)
-            if reply["error"] is not None:
-                raise SandboxError(f"no new box: {reply['error']}")
-            return await process.arrive()
-        except BaseException:
-            process.abandon()  # where it was forked all the same, it ends when it finds its channel closed
-            raise
-        finally:
-            _close_all(far)
-
-    def is_parent_of(self, pid: int) -> bool:
-        """Whether the zygote is the parent of ``pid``."""
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return False
-        return self._process is not None and int(stat.rpartition(")")[2].split()[1]) == self._process.pid
+    def threads(self, pid: int) -> int:
+        """How many threads a process has; 0 when it is gone."""
+        ...
 
     async def kill(self, pid: int) -> int | None:
-        """Kill a process with its group and descendants, and reap it: its wait status, None if it was reaped before."""
-        status: int | None = (await self._ask({"op": "kill", "pid": pid}))["status"]
-        return status
+        """Kill a process and have it reaped: its wait status, None when that is not known."""
+        ...
 
-    async def _ask(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        if self._process is None or self._listening is None or self._listening.done():
-            raise SandboxError("the sandbox is not running; call start() first")
-        self._numbers += 1
-        number = self._numbers
-        self._replies[number] = asyncio.get_running_loop().create_future()
-        try:
-            await self._channel.send({**message, "id": number}, descriptors)
-            return await self._replies[number]
-        except OSError as error:
-            raise SandboxError(f"the sandbox's zygote is gone: {error}") from error
-        finally:
-            del self._replies[number]
 
-    async def _listen(self) -> None:
-        while (reply := await self._channel.receive()) is not None:
-            waiting = self._replies.get(reply["id"])
-            if waiting is not None and not waiting.done():
-                waiting.set_result(reply)
-        for waiting in self._replies.values():
-            if not waiting.done():
-                waiting.set_exception(SandboxError("the sandbox's zygote is gone"))
+class CannotForkError(SandboxError):
+    """The process did not fork; ``broken`` where it cannot be used any more either. A replay takes its place."""
+
+    def __init__(self, message: str, broken: bool) -> None:
+        super().__init__(message)
+        self.broken = broken
 
 
 class Process:
-    """One process inside: its channel, its output and its end. The zygote reaps it, so its pid stays its own."""
+    """One process inside: its channel, its output and its end.
 
-    def __init__(self, zygote: Zygote, channel: Channel, out: Drain, err: Drain) -> None:
-        self.zygote = zygote
+    It is signalled by a descriptor that stands for it (pidfd), so that no signal ever reaches another process.
+    """
+
+    can_fork = True
+
+    def __init__(self, keeper: Keeper, channel: Channel, out: Drain, err: Drain) -> None:
+        self.keeper = keeper
         self.channel = channel
         self.out = out
         self.err = err
         self.pid = 0
+        self._handle = -1
 
     @classmethod
-    def prepare(cls, zygote: Zygote, limit: int) -> tuple[Process, list[int]]:
+    def prepare(cls, keeper: Keeper, limit: int) -> tuple[Process, list[int]]:
         """A handle that no process answers yet, and the descriptors to send to whoever forks it."""
         near, far = socket.socketpair()
         pipes = [os.pipe(), os.pipe()]
         drains = [Drain(read_end, limit) for read_end, _ in pipes]
-        return cls(zygote, Channel(near), *drains), [far.detach(), *(write_end for _, write_end in pipes)]
+        channel = Channel(near)
+        channel.ask_for_sender()
+        return cls(keeper, channel, *drains), [far.detach(), *(write_end for _, write_end in pipes)]
 
     async def arrive(self) -> Process:
-        """Wait for ``ready``. Raises SandboxError."""
+        """Wait for ``ready``; the process stands still then. Its number is the kernel's word, not its own.
+
+        Raises:
+            SandboxError: it did not come, or does not belong here.
+        """
         try:
-            ready = await asyncio.wait_for(self.channel.receive(), FORK_S)
+            ready, pid = await asyncio.wait_for(self.channel.receive_first(), FORK_S)
         except (TimeoutError, FrameError) as error:
             raise SandboxError("a new process did not report") from error
         if ready is None or ready.get("op") != "ready":
             raise SandboxError("a new process died before it reported")
-        pid = ready.get("pid")
-        # WALL: the peer's credentials. Until then at least: it is a child of the zygote, as every state is.
-        if not isinstance(pid, int) or not self.zygote.is_parent_of(pid):
-            raise SandboxError("a new process named a pid that is not its own")
+        try:
+            self._handle = os.pidfd_open(pid)
+        except OSError as error:
+            raise SandboxError("a new process died as soon as it had reported") from error
+        self.keeper.admit(pid)  # after its handle: the number cannot have gone to another one in between
         self.pid = pid
+        self.rest()
         return self
 
-    async def fork(self, old: Path, new: Path, limit: int) -> Process:
-        """Fork this idle process. ``old`` is its directory as it lies now, ``new`` the child's copy of it.
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        if not self.pid:
+            return False
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return not poll.poll(0)
+
+    async def fork(self, limit: int) -> Process:
+        """Fork this process, which stands still, as the child does then, too. One fork at a time in a box.
 
         Raises:
-            SandboxError: it could not fork, or does not answer.
+            CannotForkError: it could not fork, or does not answer.
         """
-        child, far = Process.prepare(self.zygote, limit)
+        child, far = Process.prepare(self.keeper, limit)
+        gate = self.keeper.gate
         try:
-            await self.channel.send({"op": "fork", "old": str(old), "new": str(new)}, far)
-            reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
-            if reply is None or reply.get("op") != "forked" or reply.get("status") != 0:
-                raise SandboxError("the state could not fork")
+            with gate.expecting(self.pid) if gate else nullcontext():
+                self.signal(signal.SIGCONT)
+                await self.channel.send({"op": "fork"}, far)
+                reply = await asyncio.wait_for(self.channel.receive(), FORK_S)
+            if reply is None or reply.get("op") != "forked":
+                raise SandboxError("it does not answer")
+            if reply.get("status") != 0:
+                raise CannotForkError("the state could not fork, for want of memory say", broken=False)
             return await child.arrive()
-        except (OSError, FrameError) as error:
+        except CannotForkError:
             child.abandon()
-            raise SandboxError("the state does not answer") from error
+            raise
+        except (OSError, FrameError, SandboxError) as error:
+            child.abandon()
+            raise CannotForkError(f"the state did not fork ({error})", broken=True) from error
         except BaseException:
             child.abandon()
             raise
         finally:
-            _close_all(far)
+            self.rest()
+            close_all(far)
 
     def signal(self, sign: signal.Signals) -> None:
         """Send a signal to the process and its group; nothing happens where it has ended."""
         if self.pid:
-            for send in (os.kill, os.killpg):
-                try:
-                    send(self.pid, sign)
-                except ProcessLookupError:
-                    continue
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, sign)
+            with suppress(ProcessLookupError):  # its number is not given away before it is reaped, which we ask for
+                os.killpg(self.pid, sign)
+
+    def rest(self) -> None:
+        """Stand still until :class:`~sport.sandbox.turn.Turn` lets it go on."""
+        self.signal(signal.SIGSTOP)
+
+    def threads(self) -> int:
+        """How many threads it has, as the system says, not the process."""
+        return self.keeper.threads(self.pid)
 
     async def kill(self) -> str:
         """End it with all that it started; how it had ended if it was dead before. Calling it twice is allowed."""
         if not self.pid:
             return "it had ended"
         self.signal(signal.SIGKILL)
-        pid, self.pid = self.pid, 0
-        return _describe(await self.zygote.kill(pid))
+        how = describe(await self.keeper.kill(self.pid))
+        self.pid = 0
+        return how
 
     def abandon(self) -> None:
         """Close the near ends."""
         self.channel.close()
         self.out.close()
         self.err.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
-def _describe(status: int | None) -> str:
+def describe(status: int | None) -> str:
+    """A wait status in words."""
     if status is None:
         return "it had ended"
     code = os.waitstatus_to_exitcode(status)
@@ -238,6 +183,7 @@ def _describe(status: int | None) -> str:
         return f"it was killed by signal {-code}"
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close the descriptors."""
     for descriptor in descriptors:
         os.close(descriptor)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sport.config import SandboxSection
 from sport.errors import ToolError
-from sport.sandbox import frames, workdir
+from sport.sandbox import frames, reach, workdir
 from sport.sandbox.observe import Output, Reading
-from sport.sandbox.process import Process
-from sport.sandbox.toolcalls import Answers, Desk
+from sport.sandbox.toolcalls import Answers, Desk, Request
+from sport.sandbox.turn import Turn
 from sport.types import CallRecord, File, Observation
+
+WATCH_S = 0.25  # between two looks at how much the working directory holds
 
 
 class Step:
@@ -21,29 +26,31 @@ class Step:
 
     def __init__(
         self,
-        path: asyncio.Lock,
-        place: workdir.Place,
-        process: Process,
+        turn: Turn,
         answers: Answers,
         desk: Desk,
         limits: SandboxSection,
+        notes: Sequence[str] = (),
     ) -> None:
-        self._path = path
-        self._place = place
-        self._process = process
+        self._turn = turn
+        self._place = turn.place
+        self._process = turn.process
         self._answers = answers
         self._desk = desk
         self._limits = limits
-        self._reading = Reading(limits.output_bytes, place.work)
+        self._caps = workdir.caps(limits)
+        self._reading = Reading(limits.output_bytes, turn.place.seen)
+        self._reading.note(*notes)
         self._left = limits.wall_s  # what remains of the time limit; waits for tools and turns are free
         self._calls: list[CallRecord] = []
-        self._holds_path = False
+        self._asked = 0
+        self._too_large: str | None = None
         self.lost = False
-        self.threads = 1
 
     async def run(self, code: str, seed: int) -> Observation:
         """Take the turn, run, look at what came of it, give the turn up."""
-        request = {"op": "run", "code": code, "seed": seed}
+        number = secrets.token_hex(8)  # what an earlier step wrote ahead cannot pass for this one's end
+        request = {"op": "run", "id": number, "code": code, "seed": seed}
         try:
             frames.encode(request)
         except frames.FrameError as error:
@@ -51,22 +58,24 @@ class Step:
         self._process.out.start()
         self._process.err.start()
         try:
-            await self._take_path()
-            before = workdir.list_files(self._place.work)
-            message = await self._converse(request)
+            await self._turn.take()
+            before = workdir.list_files(self._place.work, self._caps)
+            message = await self._converse(request, number)
             return await self._observe(message, before)
         finally:
             self._output()
-            self._leave_path()
+            self._turn.leave()
 
-    async def _converse(self, message: dict[str, Any]) -> dict[str, Any] | str:
+    # -------------------------------------------------------------------------------------- conversation
+
+    async def _converse(self, message: dict[str, Any], number: str) -> dict[str, Any] | str:
         """Send, then serve tool calls until the step is done: its message, or how the process ended."""
         try:
             while True:
                 reply = await self._exchange(message)
                 if reply is None:
                     return "died"
-                if reply.get("op") == "done":
+                if reply.get("op") == "done" and reply.get("id") == number:
                     return reply
                 if reply.get("op") != "call":
                     return "spoke out of turn"
@@ -81,38 +90,64 @@ class Step:
         try:
             async with asyncio.timeout(max(0.0, self._left)):
                 await self._process.channel.send(message)
-                return await self._process.channel.receive()
+                with self._watched():
+                    return await self._process.channel.receive()
         except ConnectionError:
             return None
         finally:
             self._left -= time.monotonic() - started
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Now and then, see that the directory does not grow beyond its cap; the process ends where it does."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        while self._too_large is None:
+            await asyncio.sleep(WATCH_S)
+            try:
+                workdir.list_files(self._place.work, self._caps)
+            except workdir.TreeTooLarge as error:
+                self._too_large = str(error)
+                self._process.signal(signal.SIGKILL)
+            except OSError:  # it changed while it was read: the next look sees more
+                continue
+
     async def _serve(self, message: dict[str, Any]) -> dict[str, Any]:
         """Answer one tool call; while it waits, the process stands still and the path is another's."""
+        self._asked += 1
         try:
-            request = self._desk.admit(message, self._place.work)
+            if self._asked > self._limits.calls:
+                raise ToolError(f"no more tool calls: a step may make {self._limits.calls}")
+            request = self._desk.admit(message, self._place.work, self._caps)
         except ToolError as error:
             return {"error": str(error), "value": None, "files": []}
-        self._process.signal(signal.SIGSTOP)
-        self._leave_path()
-        record = await self._answers.answer(request, self._place.aside)
+        record = await self._away(request)
         self._calls.append(record)
-        await self._take_path()
-        self._process.signal(signal.SIGCONT)
         result = record.result
         return {"error": result.error, "value": result.value, "files": [file.name for file in result.files]}
+
+    async def _away(self, request: Request) -> CallRecord:
+        self._turn.leave()
+        record = await self._answers.answer(request, self._place)
+        await self._turn.take()
+        return record
+
+    # ------------------------------------------------------------------------------------------- the end
 
     async def _observe(self, message: dict[str, Any] | str, before: workdir.Listing) -> Observation:
         wall_s = self._limits.wall_s - self._left
         calls = tuple(self._calls)
         if isinstance(message, dict):
-            threads = message.get("threads")
-            self.threads = threads if isinstance(threads, int) else 1
             try:
                 files = self._new_files(before)
                 return self._reading.done(message, self._output(), calls, files, wall_s)
             except workdir.TreeTooLarge as error:
-                message = f"the working directory holds {error}"
+                self._too_large = str(error)
             except OSError as error:
                 message = f"the working directory cannot be read ({error.strerror})"
         self.lost = True
@@ -120,23 +155,17 @@ class Step:
         if message == "timeout":
             text = f"timeout: the code was stopped after {self._limits.wall_s:g} s"
             return self._reading.ended("timeout", text, self._output(), calls, wall_s)
+        if self._too_large is not None:
+            message = f"the working directory holds {self._too_large}"
         text = f"the process died: {how if message == 'died' else message}"
         return self._reading.ended("died", text, self._output(), calls, wall_s)
 
     def _new_files(self, before: workdir.Listing) -> tuple[File, ...]:
-        names = workdir.new_files(before, workdir.list_files(self._place.work))
-        return tuple(self._desk.put(name, workdir.read_inside(self._place.work, name)) for name in names)
+        after = workdir.list_files(self._place.work, self._caps)
+        names, notes = workdir.outputs(before, after, self._caps)
+        self._reading.note(*notes)
+        read = reach.read_inside
+        return tuple(self._desk.put(name, read(self._place.work, name, self._caps.file_bytes)) for name in names)
 
     def _output(self) -> tuple[Output, Output]:
         return self._process.out.stop(), self._process.err.stop()
-
-    async def _take_path(self) -> None:
-        await self._path.acquire()
-        self._holds_path = True
-        self._place.take()
-
-    def _leave_path(self) -> None:
-        if self._holds_path:
-            self._place.leave()
-            self._holds_path = False
-            self._path.release()

@@ -8,9 +8,15 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sport.sandbox.values import as_file
+
+_dumps, _loads = json.dumps, json.loads  # the code may replace those in json
 CallHost = Callable[[str, dict[str, Any]], Any]
 """``call(name, arguments)``: crosses to the host and returns the value, or raises ToolError."""
 
+_ANNOTATIONS = {
+    "string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict, "file": str,
+}  # fmt: skip
 _TYPES: dict[str, tuple[Any, str]] = {
     "string": (str, "a string"),
     "integer": (int, "an integer"),
@@ -18,7 +24,7 @@ _TYPES: dict[str, tuple[Any, str]] = {
     "boolean": (bool, "True or False"),
     "array": (list, "a list"),
     "object": (dict, "a dict"),
-    "file": (str, "a file name"),
+    "file": (str, "a file name, a picture, a figure or a table"),
 }
 
 
@@ -50,12 +56,15 @@ def checked(tool: str, parameter: Mapping[str, Any], value: Any, work: str) -> A
 
     Raises:
         TypeError: it does not fit, or JSON cannot hold it.
+        OSError: a picture, figure or table cannot be written for the tool.
     """
     name, kind = parameter["name"], parameter["type"]
     if value is None and not parameter["required"] and parameter["default"] is None:
         return None
+    if kind == "file" and not isinstance(value, str | os.PathLike):
+        value = as_file(value, work) or value
     try:
-        plain = json.loads(json.dumps(value, default=_plain, allow_nan=False))
+        plain = _loads(_dumps(value, default=_plain, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"{tool}: argument {name!r} cannot cross to the tool ({error})") from None
     if kind in _TYPES:
@@ -71,7 +80,7 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON; save it to a file and pass the file's name")
 
 
 def _signature(parameters: Sequence[Mapping[str, Any]]) -> inspect.Signature:
@@ -81,7 +90,8 @@ def _signature(parameters: Sequence[Mapping[str, Any]]) -> inspect.Signature:
         by_name |= optional_seen and p["required"]  # Python allows it behind an optional one only by name
         kind = inspect.Parameter.KEYWORD_ONLY if by_name else inspect.Parameter.POSITIONAL_OR_KEYWORD
         default = inspect.Parameter.empty if p["required"] else p["default"]
-        made.append(inspect.Parameter(p["name"], kind, default=default))
+        annotation = _ANNOTATIONS.get(p["type"], inspect.Parameter.empty)
+        made.append(inspect.Parameter(p["name"], kind, default=default, annotation=annotation))
     return inspect.Signature(made)
 
 

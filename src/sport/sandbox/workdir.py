@@ -1,29 +1,28 @@
-"""Host: working directories. One path per box on which its processes take turns, and what may be read from it.
+"""Host: working directories. One path per box on which its processes take turns, and what lies in them.
 
-While a process is off its turn, its directory lies aside under another name. Everything that reads or writes inside a
-directory does so by descriptor, component by component, and follows no symbolic link: the code may have put one there.
+While a process is off its turn, its directory lies aside under another name, and the process stands still. No symbolic
+link is followed here: the code may have put one there. Files are read and written by :mod:`~sport.sandbox.reach`.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-import re
+import secrets
 import shutil
 import stat
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from sport.config import SandboxSection
 from sport.errors import SandboxError
+from sport.sandbox.neutral import is_plain
+from sport.sandbox.reach import MAX_FILE_BYTES
 
-MAX_FILE_BYTES = 64 << 20
-MAX_FILES = 4096  # in one directory tree
 MAX_DEPTH = 64
-MAX_TREE_BYTES = 512 << 20
-MAX_OUTPUTS = 32  # new files of one step that an observation carries
+MAX_SHOWN = 32  # names in a message
 
 Listing = dict[str, tuple[int, int, int]]
 """Regular files by path: size in bytes, time of change in ns, inode."""
@@ -34,23 +33,61 @@ class TreeTooLarge(Exception):
 
 
 @dataclass(frozen=True)
+class Caps:
+    """What a working directory may hold: bytes of one file, entries and bytes in all; and new files of one step."""
+
+    file_bytes: int = MAX_FILE_BYTES
+    files: int = 4096
+    tree_bytes: int = 512 << 20
+    outputs: int = 32
+
+
+CAPS = Caps()
+
+
+def caps(limits: SandboxSection) -> Caps:
+    """What the configuration allows."""
+    return Caps(limits.file_mb << 20, min(CAPS.files, limits.disk_files), limits.disk_mb << 20, limits.outputs)
+
+
+@dataclass(frozen=True)
 class Place:
-    """A directory of one process: ``aside`` while it waits, ``work`` while it is its turn."""
+    """A directory of one process: ``aside`` while it waits, ``work`` while it is its turn.
+
+    ``seen`` is the path at which the code sees ``work``; ``own`` gives what the host has made to the user it runs as.
+    """
 
     work: Path
     aside: Path
+    seen: str
+    own: Callable[[Path], None]
+
+    def make(self) -> None:
+        """An empty directory, aside."""
+        _make(self.aside, self.own)
 
     def take(self) -> None:
-        """Bring the directory to the path."""
-        _move(self.aside, self.work)
+        """Bring the directory to the path; what others may have left beside it goes."""
+        for entry in os.listdir(self.work.parent):
+            if entry != self.work.name:
+                remove(self.work.parent / entry)
+        self._move(self.aside, self.work)
 
     def leave(self) -> None:
         """Set the directory aside. Code that removed or replaced it finds an empty one later."""
-        _move(self.work, self.aside)
+        self._move(self.work, self.aside)
 
     def remove(self) -> None:
         """Delete the directory."""
         remove(self.aside)
+
+    def _move(self, source: Path, target: Path) -> None:
+        remove(target)
+        if source.is_dir() and not source.is_symlink():
+            source.rename(target)
+        else:
+            remove(source)
+            _make(target, self.own)
 
 
 def fresh_root() -> Path:
@@ -70,11 +107,11 @@ def own_root(root: Path) -> Path:
     return home
 
 
-def list_files(directory: Path) -> Listing:
-    """All regular files below ``directory``, without hidden ones, names that are no text, and following no link.
+def list_files(directory: Path, caps: Caps = CAPS) -> Listing:
+    """All regular files below ``directory``, without hidden ones, and following no link.
 
     Raises:
-        TreeTooLarge: more than ``MAX_FILES`` entries or ``MAX_TREE_BYTES`` bytes, hidden ones counted.
+        TreeTooLarge: more entries or bytes than ``caps`` allows, hidden ones counted.
     """
     found: Listing = {}
     if directory.is_symlink() or not directory.is_dir():  # the code removed or replaced it
@@ -82,24 +119,46 @@ def list_files(directory: Path) -> Listing:
     total = 0
     for entries, (path, info) in enumerate(_walk(directory, PurePosixPath()), 1):
         total += info.st_size if stat.S_ISREG(info.st_mode) else 0
-        if entries > MAX_FILES:
-            raise TreeTooLarge(f"more than {MAX_FILES} files")
-        if total > MAX_TREE_BYTES:
-            raise TreeTooLarge(f"more than {MAX_TREE_BYTES >> 20} MiB")
-        if stat.S_ISREG(info.st_mode) and _is_public(path):
+        if entries > caps.files:
+            raise TreeTooLarge(f"more than {caps.files} files")
+        if total > caps.tree_bytes:
+            raise TreeTooLarge(f"more than {caps.tree_bytes >> 20} MiB")
+        if stat.S_ISREG(info.st_mode) and not any(part.startswith(".") for part in path.parts):
             found[str(path)] = (info.st_size, info.st_mtime_ns, info.st_ino)
     return found
 
 
-def new_files(before: Listing, after: Listing) -> list[str]:
-    """Paths that are new or changed and not too large to carry, in the order of their names."""
-    changed = (path for path, facts in after.items() if before.get(path) != facts and facts[0] <= MAX_FILE_BYTES)
-    return sorted(changed)[:MAX_OUTPUTS]
+def outputs(before: Listing, after: Listing, caps: Caps = CAPS) -> tuple[list[str], list[str]]:
+    """Paths that are new or changed, in the order of their names; and what to say of those that are left out."""
+    changed = sorted(path for path, facts in after.items() if before.get(path) != facts)
+    named = [path for path in changed if is_shown(path)]
+    fitting = [path for path in named if after[path][0] <= caps.file_bytes]
+    notes = []
+    if len(named) < len(changed):
+        notes.append(f"{len(changed) - len(named)} new files with names that are no plain text are left out")
+    if len(fitting) < len(named):
+        large = ", ".join(path for path in named if path not in set(fitting))[:200]
+        notes.append(f"new files larger than {caps.file_bytes >> 20} MiB are left out: {large}")
+    if len(fitting) > caps.outputs:
+        notes.append(f"{len(fitting)} new files; the first {caps.outputs} by name are kept")
+    return fitting[: caps.outputs], notes
+
+
+def is_shown(path: str) -> bool:
+    """Whether a file's name may be told to people and models: text without control characters or tokens."""
+    return path.encode("utf-8", "replace") == os.fsencode(path) and is_plain(path)
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy directories, regular files with their times, and links as links; leave out sockets, pipes and devices."""
-    target.mkdir()
+    """Copy directories, regular files with their times, and links as links; leave out sockets, pipes and devices.
+
+    Owners stay what they are where the host is root; elsewhere there is only one.
+    """
+    target.mkdir(mode=0o700)
+    give_all = os.geteuid() == 0
+    if give_all:
+        info = source.stat()
+        os.chown(target, info.st_uid, info.st_gid)
     for path, info in _walk(source, PurePosixPath()):
         here, there = source / path, target / path
         if stat.S_ISDIR(info.st_mode):
@@ -110,88 +169,10 @@ def copy_tree(source: Path, target: Path) -> None:
             shutil.copyfile(here, there, follow_symlinks=False)
             there.chmod(stat.S_IMODE(info.st_mode))
             os.utime(there, ns=(info.st_atime_ns, info.st_mtime_ns))
-
-
-def read_inside(directory: Path, name: str) -> bytes:
-    """The bytes of a regular file below ``directory``.
-
-    Raises:
-        OSError: no such file, a link, not a regular file, larger than 64 MiB, or a path that leads out.
-    """
-    *folders, last = _parts(name)
-    with _opened(directory, folders) as parent:
-        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-    with os.fdopen(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise OSError(f"{name}: not a regular file")
-        if info.st_size > MAX_FILE_BYTES:
-            raise OSError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MiB")
-        return file.read(MAX_FILE_BYTES)
-
-
-def write_new(directory: Path, name: str, data: bytes) -> str:
-    """Write a new file under ``name``, or ``name_1``, ``name_2``, ... where that is taken; the name that it got.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    stem, dot, ending = safe_name(name).rpartition(".")
-    stem, ending = (stem, dot + ending) if stem else (dot + ending, "")
-    with _opened(directory, []) as parent:
-        for number in range(MAX_FILES):
-            free = f"{stem}{f'_{number}' if number else ''}{ending}"
-            try:
-                _create(free, parent, data)
-            except FileExistsError:
-                continue
-            return free
-    raise OSError(f"{name}: no free name")
-
-
-def place_file(directory: Path, name: str, data: bytes) -> None:
-    """Write one file of a task under its own name, folders included. Raises OSError when it leads out or exists."""
-    *folders, last = _parts(name)
-    (directory / Path(*folders)).mkdir(parents=True, exist_ok=True)
-    with _opened(directory, folders) as parent:
-        _create(last, parent, data)
-
-
-def safe_name(name: str) -> str:
-    """A plain file name: no folders, no leading dot, nothing but letters, digits, ``.``, ``_`` and ``-``."""
-    return re.sub(r"[^\w.-]+", "_", PurePosixPath(name).name).lstrip(".") or "file"
-
-
-def _is_public(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and str(path).encode("utf-8", "replace") == os.fsencode(path)
-
-
-def _create(name: str, parent: int, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, 0o644, dir_fd=parent), "wb") as file:
-        file.write(data)
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-        raise OSError(f"{name}: not a file in the working directory")
-    return path.parts
-
-
-@contextmanager
-def _opened(directory: Path, folders: list[str]) -> Iterator[int]:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    current = os.open(directory, flags)
-    try:
-        for folder in folders:
-            inner = os.open(folder, flags, dir_fd=current)
-            os.close(current)
-            current = inner
-        yield current
-    finally:
-        os.close(current)
+        else:
+            continue
+        if give_all:
+            os.chown(there, info.st_uid, info.st_gid, follow_symlinks=False)
 
 
 def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
@@ -206,13 +187,10 @@ def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath
             yield from _walk(directory, below / name)
 
 
-def _move(source: Path, target: Path) -> None:
-    remove(target)
-    if source.is_dir() and not source.is_symlink():
-        source.rename(target)
-    else:
-        remove(source)
-        target.mkdir()
+def _make(directory: Path, own: Callable[[Path], None]) -> None:
+    for folder in (directory, directory / ".tmp"):
+        folder.mkdir(mode=0o700)
+        own(folder)
 
 
 def remove(path: Path) -> None:
@@ -222,6 +200,21 @@ def remove(path: Path) -> None:
         return
     try:
         shutil.rmtree(path)
-    except (RecursionError, PermissionError):
-        subprocess.run(["chmod", "-R", "u+rwx", "--", path], check=False, capture_output=True)
-        subprocess.run(["rm", "-rf", "--", path], check=True, capture_output=True)
+    except (RecursionError, OSError):
+        _flatten(path)
+        path.rmdir()
+
+
+def _flatten(top: Path) -> None:
+    """Empty a directory without ever going deeper than one folder: what a folder holds is moved up, then it goes."""
+    top.chmod(0o700)
+    names = (top / f".{secrets.token_hex(8)}" for _ in itertools.count())
+    while entries := list(os.scandir(top)):
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            for inner in os.listdir(entry.path):
+                os.rename(os.path.join(entry.path, inner), next(names))
+            os.rmdir(entry.path)

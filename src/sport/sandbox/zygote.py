@@ -1,14 +1,13 @@
 """Inside: the process that imports once and from which every box is forked. It never runs model-written code.
 
 Started with a cleared environment; speaks frames with the host on the descriptor named on its command line. It is a
-subreaper: every process of every box ends up as its child, and when the host goes - by ``stop`` or by kill -9 - it
-kills all of them and removes their directories before it ends. A box that has died stays a zombie until the host asks
-for its status, so that a process id the host knows is never somebody else's.
+subreaper: every process of every box ends up below it, and when the host goes - by ``stop`` or by kill -9 - it kills
+all of them and removes their directories before it ends. An init that has died stays a zombie until the host asks for
+it, so that a process id the host knows is never somebody else's.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import os
@@ -17,93 +16,131 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sport.sandbox import frames
-from sport.sandbox.inside import State, die_with_parent
+from sport.sandbox import frames, init
+from sport.sandbox.layers import kernel
+from sport.sandbox.layers.walls import Walls
 
-PR_SET_CHILD_SUBREAPER = 36
 SWEEP_S = 5.0
+
+
+class LibraryError(Exception):
+    """A package that code is to find inside cannot be imported."""
 
 
 def main() -> None:
     """Boot from ``argv`` (descriptor, host's process id), then serve until the host goes."""
     descriptor, host = int(sys.argv[1]), int(sys.argv[2])
+    os.umask(0o022)  # another one would close a box's own root to it
     control = socket.socket(fileno=descriptor)
     # The host's death hangs up the channel. Raising here instead could interrupt the sweep that a hang-up has begun.
     signal.signal(signal.SIGTERM, lambda *_: control.shutdown(socket.SHUT_RDWR))
-    die_with_parent(host, signal.SIGTERM)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    received = frames.receive(control)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    received = frames.receive(control) if os.getppid() == host else None
     if received is None:
         return
+    settings = received[0]
+    walls = Walls(settings)
     try:
-        _serve(control, received[0])
+        _boot(control, settings, walls)
+        Zygote(control, settings, walls).serve()
+    except LibraryError as error:
+        frames.send(control, {"op": "missing", "error": str(error)})
     finally:
         _sweep()
-        shutil.rmtree(received[0]["home"], ignore_errors=True)  # the host removes what it still can, and reports it
+        if walls.strike():  # else a box's root may still lie below, with the host's libraries in it
+            shutil.rmtree(settings["home"], ignore_errors=True)  # the host removes what it still can, and reports it
 
 
-def _serve(control: socket.socket, settings: dict[str, Any]) -> None:
+def _boot(control: socket.socket, settings: dict[str, Any], walls: Walls) -> None:
     _import_all(settings["libraries"])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"{threads} threads after importing {settings['libraries']}: a fork would lose all but one")
     _forget_ourselves()
+    walls.prepare(sys.path)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)  # a user namespace of one's own forgets it
     gc.collect()
     gc.freeze()
-    frames.send(control, {"op": "ready", "pid": os.getpid()})
-    while (received := frames.receive(control)) is not None:
-        message, descriptors = received
-        if message["op"] == "open":
-            reply = _open(control, settings, message, descriptors)
-        else:
-            reply = {"status": _kill(message["pid"])}
-        frames.send(control, {"id": message["id"], **reply})
+    kernel.collapse_memory()
+    frames.send(control, {"op": "ready", "pid": os.getpid(), "layers": walls.states})
+
+
+class Zygote:
+    """Serves the host's requests for boxes, one after another."""
+
+    def __init__(self, control: socket.socket, settings: dict[str, Any], walls: Walls) -> None:
+        self._control = control
+        self._settings = settings
+        self._walls = walls
+        self._alive, self._life = os.pipe()  # every box holds the read end, and only this process the other
+
+    def serve(self) -> None:
+        """Until the host hangs up."""
+        while (received := frames.receive(self._control)) is not None:
+            message, descriptors = received
+            if message["op"] == "open":
+                reply = self._open(message, descriptors)
+            else:
+                self._walls.forget(message["pid"])
+                reply = {"status": _kill(message["pid"])}
+            frames.send(self._control, {"id": message["id"], **reply})
+
+    def _open(self, message: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        try:
+            uid = self._walls.next_uid()
+            pid = kernel.fork(self._walls.clone_flags())
+        except OSError as error:
+            _close_all(descriptors)
+            return {"error": str(error), "pid": None}
+        if pid == 0:
+            try:
+                self._control.close()
+                init.begin(self._walls, {**message, "uid": uid}, self._settings, descriptors, self._alive)
+            finally:
+                os._exit(1)  # whatever happens, this process never goes on as a zygote
+        _close_all(descriptors)
+        self._walls.remember(pid, uid)
+        return {"error": None, "pid": pid}
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _import_all(libraries: list[str]) -> None:
-    """Import them without pyarrow, unless it is asked for: pandas takes it where it lies, twice the memory to fork."""
+    """Import them without pyarrow, unless it is asked for: pandas takes it where it lies, twice the memory to fork.
+
+    Raises:
+        LibraryError: one is not there, or broken.
+    """
     hidden = "pyarrow" not in libraries
     if hidden:
         sys.modules["pyarrow"] = None  # type: ignore[assignment]
     for library in libraries:
-        importlib.import_module(library)
+        try:
+            importlib.import_module(library)
+        except Exception as error:  # whatever a foreign package raises while it is imported
+            raise LibraryError(f"{library}: {type(error).__name__}: {error}") from error
     if hidden:
         del sys.modules["pyarrow"]
-
-
-def _open(
-    control: socket.socket, settings: dict[str, Any], message: dict[str, Any], descriptors: list[int]
-) -> dict[str, Any]:
-    zygote = os.getpid()
-    try:
-        pid = os.fork()
-    except OSError as error:
-        pid, failure = -1, str(error)
-    if pid == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        control.close()
-        try:
-            State(zygote, message["work"], settings["specs"], descriptors).begin(settings["memory_bytes"])
-        finally:
-            os._exit(1)  # whatever happens, this process never goes on as a zygote
-    for descriptor in descriptors:
-        os.close(descriptor)
-    return {"error": failure} if pid < 0 else {"error": None}
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(0)  # a state with threads cannot be forked
 
 
 def _kill(pid: int) -> int | None:
-    """Kill a box, its process group and its descendants; its wait status, None if it is no child of ours."""
+    """Kill an init and all below it; its wait status, None if it is no child of ours."""
     if pid not in _children(os.getpid()):
         return None
     family = _descendants(pid)
-    _try_kill(os.killpg, pid)
     for member in (pid, *family):
         _try_kill(os.kill, member)
     _, status = os.waitpid(pid, 0)
-    for member in family:  # ours by now; one whose parent is still dying is left to the last sweep
+    for member in family:  # ours by now, where there is no process namespace to take them along
         try:
             os.waitpid(member, 0)
         except ChildProcessError:
@@ -111,7 +148,7 @@ def _kill(pid: int) -> int | None:
     return status
 
 
-def _try_kill(send: Any, pid: int) -> None:
+def _try_kill(send: Callable[[int, int], None], pid: int) -> None:
     try:
         send(pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,0 +1,1 @@
+"""The programs, a module per category."""
