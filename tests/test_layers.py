@@ -28,7 +28,10 @@ FLOORS = {
     5: {"kit", "estimate", "wire", "loop", "ask", "t3", "cluster", "report", "doctor"},
     6: {"cli", "progress", "show"},
 }
-ROOMS = {"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"}
+ROOMS = {
+    **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
+    **{"adapters": "checkpoint", "bases": "checkpoint"},
+}
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 # Steps off the table, each with its reason.
@@ -48,9 +51,9 @@ ALLOWED = {
 }
 
 FENCES = {
-    "torch": ("checkpoint", "tune", "llm.local", "llm.embed"),
-    "transformers": ("checkpoint", "tune", "llm.local", "llm.embed"),
-    "peft": ("checkpoint", "tune", "llm.local", "llm.embed"),
+    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "transformers": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "sentence_transformers": ("checkpoint", "tune", "llm.embed"),
     "openai": ("llm",),
     "httpx": ("llm", "tools"),

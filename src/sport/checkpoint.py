@@ -1,4 +1,4 @@
-"""The one place that loads a model directory: weights, tokenizer, image processor, LoRA adapter.
+"""The one place that loads a model directory: weights, tokenizer, image processor. Adapters: ``adapters.py``.
 
 A directory is a checkpoint as ``save_pretrained`` writes one. Nothing is fetched from anywhere, no code that lies in a
 directory runs, and pickled weights are refused. Whatever does not fit is a :class:`CheckpointError`: transformers and
@@ -10,16 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sport.errors import CheckpointError, ConfigError
-
-Detach = Callable[[], None]
-"""Takes an adapter off again; the model is then exactly what it was."""
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 VISION_TYPES = ("qwen2_vl",)
@@ -53,7 +50,7 @@ def check(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such directory; give one that holds config.json, weights and a tokenizer")
-    config = _json(path / "config.json")
+    config = read_json(path / "config.json")
     kind = config.get("model_type")
     if kind not in VISION_TYPES and ("vision_config" in config or kind not in _causal_types()):
         raise CheckpointError(
@@ -64,9 +61,9 @@ def check(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no tokenizer; expected tokenizer.json; save the tokenizer into this directory")
     if kind in VISION_TYPES and not any((path / name).is_file() for name in _PICTURES):
         raise CheckpointError(f"{path}: no image processor; expected {_PICTURES[0]}; copy it from the original model")
-    for file in _weight_files(path):
-        _check_header(file)
-    with quiet(), _explained(path, "config.json does not describe a model; copy it again"):
+    for file in weight_files(path):
+        check_header(file)
+    with quiet(), explained(path, "config.json does not describe a model; copy it again"):
         _auto_config().from_pretrained(path, local_files_only=True, trust_remote_code=False)
     return config
 
@@ -109,14 +106,14 @@ def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, A
     from transformers import AutoImageProcessor, AutoTokenizer
 
     config = check(path) if config is None else config
-    with quiet(), _explained(path, "the tokenizer cannot be read; save it again"):
+    with quiet(), explained(path, "the tokenizer cannot be read; save it again"):
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the tokenizers library raises bare Exception for a broken file
             raise ValueError(str(error)) from error
     if config["model_type"] not in VISION_TYPES:
         return tokenizer, None
-    with quiet(), _explained(path, "the image processor cannot be read; copy it from the original model"):
+    with quiet(), explained(path, "the image processor cannot be read; copy it from the original model"):
         # Not AutoProcessor: it wants a video processor too, and that needs torchvision.
         family: Any = AutoImageProcessor
         processor = family.from_pretrained(path, local_files_only=True, trust_remote_code=False)
@@ -124,7 +121,8 @@ def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, A
     return tokenizer, processor
 
 
-def _json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object, or a CheckpointError that names the file."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -150,15 +148,16 @@ def _causal_types() -> set[str]:
     return set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
-def _weight_files(path: Path) -> list[Path]:
+def weight_files(path: Path) -> list[Path]:
+    """The safetensors files of a directory, whether they are there or not."""
     index = path / "model.safetensors.index.json"
     if not index.is_file():
         return [path / "model.safetensors"]
-    shards = _json(index).get("weight_map", {})
+    shards = read_json(index).get("weight_map", {})
     return sorted({path / str(name) for name in shards.values()})
 
 
-def _check_header(file: Path) -> None:
+def check_header(file: Path) -> None:
     """A truncated file, or one whose header was damaged, shows here: the header states the file's length."""
     from safetensors import SafetensorError, safe_open
 
@@ -190,7 +189,7 @@ def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
     from transformers import AutoModelForCausalLM, Qwen2VLForConditionalGeneration
 
     family: Any = Qwen2VLForConditionalGeneration if config["model_type"] in VISION_TYPES else AutoModelForCausalLM
-    with quiet(), _explained(path, "the weights do not fit config.json; copy both from one place"):
+    with quiet(), explained(path, "the weights do not fit config.json; copy both from one place"):
         model, report = family.from_pretrained(
             path,
             dtype=getattr(torch, dtype),
@@ -203,7 +202,7 @@ def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
             raise CheckpointError(
-                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {_some(report[what])}; "
+                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {some(report[what])}; "
                 "copy both from one place"
             )
     return model.eval()
@@ -219,119 +218,10 @@ def _place(model: Any, device: str) -> Any:
         ) from error
 
 
-def _some(keys: Any, most: int = 3) -> str:
+def some(keys: Any, most: int = 3) -> str:
+    """The first names of many, for a message."""
     names = sorted(str(key[0]) if isinstance(key, tuple) else str(key) for key in keys)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-# ------------------------------------------------------------------------------------------------ adapters
-
-
-def attach(model: Any, adapter: Path) -> Detach:
-    """Put a LoRA adapter beside the weights of ``model``, in place; call what comes back to take it off.
-
-    Raises:
-        CheckpointError: no PEFT LoRA directory, a broken one, one made for another model, or any tensor of it, or of
-            the layers it asks for, that has no counterpart.
-    """
-    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    wrapped = _attach(model, adapter)
-
-    def detach() -> None:
-        _forget(wrapped, model, flags)
-
-    return detach
-
-
-def merge(model: Any, adapter: Path) -> Detach:
-    """Like :func:`attach`, but added into the weights, so that the model is as fast as before.
-
-    The weights it touches are kept and put back: subtracting would leave rounding errors. In 16-bit precision a merged
-    model rounds away small changes; attach there.
-    """
-    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    wrapped = _attach(model, adapter)
-    kept = {
-        name.removesuffix(".base_layer.weight") + ".weight": weight.detach().clone()
-        for name, weight in model.named_parameters()
-        if name.endswith(".base_layer.weight")
-    }
-    wrapped.merge_and_unload()
-    _forget(wrapped, model, flags)
-
-    def detach() -> None:
-        weights = dict(model.named_parameters())
-        for name, weight in kept.items():
-            weights[name].data.copy_(weight)
-
-    return detach
-
-
-def _attach(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    tensors = _adapter_tensors(adapter)
-    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    with quiet(), _explained(adapter, "the adapter does not fit this model; tune one for it"):
-        try:
-            wrapped: Any = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
-        except (RuntimeError, ValueError, KeyError, TypeError):
-            _strip(model, flags)
-            raise
-    try:
-        _prove(adapter, wrapped, tensors)
-    except CheckpointError:
-        _forget(wrapped, model, flags)
-        raise
-    return wrapped
-
-
-def _adapter_tensors(adapter: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    if not adapter.is_dir():
-        raise CheckpointError(f"{adapter}: no such directory; expected a PEFT adapter (adapter_config.json)")
-    settings = _json(adapter / "adapter_config.json")
-    if settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
-        raise CheckpointError(
-            f"{adapter}: expected a LoRA adapter without biases, got peft_type {settings.get('peft_type')!r}"
-        )
-    file = adapter / "adapter_model.safetensors"
-    _check_header(file)
-    return dict(load_file(file))
-
-
-def _prove(adapter: Path, wrapped: Any, tensors: dict[str, Any]) -> None:
-    """Every tensor of the file is in the model, and the model has no LoRA tensor that the file lacks."""
-    import torch
-    from peft import get_peft_model_state_dict
-
-    placed = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
-    astray = (set(tensors) ^ set(placed)) | {
-        name for name in set(tensors) & set(placed) if not torch.equal(tensors[name].to(placed[name]), placed[name])
-    }
-    if astray:
-        raise CheckpointError(
-            f"{adapter}: {len(astray)} adapter tensors have no place in this model or are missing: {_some(astray)}"
-        )
-
-
-def _forget(wrapped: Any, model: Any, flags: dict[str, bool]) -> None:
-    """Unwrap, and take away the marks that PEFT leaves on a model and warns about the next time."""
-    wrapped.unload()
-    _strip(model, flags)
-
-
-def _strip(model: Any, flags: dict[str, bool]) -> None:
-    from peft.tuners.lora import LoraLayer
-
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
-            model.set_submodule(name, module.get_base_layer())
-    if "peft_config" in vars(model):
-        del model.peft_config
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(flags[name])
 
 
 # ------------------------------------------------------------------------------------------------- silence
@@ -357,7 +247,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path, advice: str) -> Iterator[None]:
+def explained(path: Path, advice: str) -> Iterator[None]:
     """Turn what the libraries raise for a bad directory into one clear line."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError

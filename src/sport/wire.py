@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import checkpoint
+from sport import adapters, checkpoint
 from sport.config import Config, Controller
 from sport.dialect import Dialect
 from sport.errors import ConfigError
@@ -76,7 +76,7 @@ def build(store: Store, progress: Progress) -> Kit:
     dialect = Dialect(config.controller.dialect, toolbox.specs)
     loaded = checkpoint.load(place(config.controller), device=config.controller.device, dtype=config.controller.dtype)
     if config.controller.adapter is not None:
-        checkpoint.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
+        adapters.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
     llm = LocalLLM(loaded, store.read)
     return Kit(
         config=config,

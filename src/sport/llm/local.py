@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sport.checkpoint import Checkpoint, Detach, attach, merge
+from sport.adapters import Detach, attach, merge
+from sport.checkpoint import Checkpoint
 from sport.errors import ContentError, InputError
 from sport.llm.base import LLM
 from sport.llm.lanes import Batcher, Waiting
