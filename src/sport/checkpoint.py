@@ -19,7 +19,7 @@ from typing import Any
 from sport.errors import CheckpointError, ConfigError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-VISION_TYPES = ("qwen2_vl",)
+QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 _WORDS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 _PICTURES = ("preprocessor_config.json", "processor_config.json")
 
@@ -29,7 +29,7 @@ class Checkpoint:
     """A loaded model directory.
 
     ``model`` is a transformers model in evaluation mode, ``tokenizer`` one with its chat template, ``image_processor``
-    is None for a model that cannot see.
+    is None for a model that cannot see, and the whole processor for one that is not of the Qwen-VL family.
     """
 
     path: Path
@@ -51,15 +51,10 @@ def check(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such directory; give one that holds config.json, weights and a tokenizer")
     config = read_json(path / "config.json")
-    kind = config.get("model_type")
-    if kind not in VISION_TYPES and ("vision_config" in config or kind not in _causal_types()):
-        raise CheckpointError(
-            f"{path}: model_type {kind!r} is not supported; "
-            f"expected {' or '.join(VISION_TYPES)}, or a text-only causal model"
-        )
+    sees = _sees(path, config)
     if not any((path / name).is_file() for name in _WORDS):
         raise CheckpointError(f"{path}: no tokenizer; expected tokenizer.json; save the tokenizer into this directory")
-    if kind in VISION_TYPES and not any((path / name).is_file() for name in _PICTURES):
+    if sees and not any((path / name).is_file() for name in _PICTURES):
         raise CheckpointError(f"{path}: no image processor; expected {_PICTURES[0]}; copy it from the original model")
     for file in weight_files(path):
         check_header(file)
@@ -103,7 +98,7 @@ def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, A
         CheckpointError: see :func:`check`; also a broken tokenizer, or an image processor that cuts other patches than
             the model was built for.
     """
-    from transformers import AutoImageProcessor, AutoTokenizer
+    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
     config = check(path) if config is None else config
     with quiet(), explained(path, "the tokenizer cannot be read; save it again"):
@@ -111,13 +106,15 @@ def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, A
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the tokenizers library raises bare Exception for a broken file
             raise ValueError(str(error)) from error
-    if config["model_type"] not in VISION_TYPES:
+    if not _sees(path, config):
         return tokenizer, None
+    qwen = config["model_type"] in QWEN_VL
+    # Of the Qwen-VL family not AutoProcessor: it wants a video processor too, and that needs torchvision.
+    family: Any = AutoImageProcessor if qwen else AutoProcessor
     with quiet(), explained(path, "the image processor cannot be read; copy it from the original model"):
-        # Not AutoProcessor: it wants a video processor too, and that needs torchvision.
-        family: Any = AutoImageProcessor
         processor = family.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    _check_patches(path, processor)
+    if qwen:
+        _check_patches(path, processor)
     return tokenizer, processor
 
 
@@ -142,10 +139,28 @@ def _auto_config() -> Any:
     return AutoConfig
 
 
-def _causal_types() -> set[str]:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+def _sees(path: Path, config: dict[str, Any]) -> bool:
+    """Whether a model has eyes, by its kind.
 
-    return set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    Raises:
+        CheckpointError: a kind that transformers does not know, or not as one that writes text.
+    """
+    from transformers.models.auto import modeling_auto as known
+
+    kind = config.get("model_type")
+    if kind in known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return True
+    if kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and "vision_config" not in config:
+        return False
+    if "auto_map" in config:
+        raise CheckpointError(
+            f"{path}: model_type {kind!r} comes with code of its own, which is never run here, so it cannot be tuned; "
+            "serve it elsewhere (vLLM, with --trust-remote-code) and evaluate it by its endpoint"
+        )
+    raise CheckpointError(
+        f"{path}: model_type {kind!r} is not supported; expected {', '.join(QWEN_VL)}, another image-text model of "
+        "transformers, or a text-only causal model"
+    )
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -186,9 +201,9 @@ def _check_patches(path: Path, processor: Any) -> None:
 
 def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, Qwen2VLForConditionalGeneration
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    family: Any = Qwen2VLForConditionalGeneration if config["model_type"] in VISION_TYPES else AutoModelForCausalLM
+    family: Any = AutoModelForImageTextToText if _sees(path, config) else AutoModelForCausalLM
     with quiet(), explained(path, "the weights do not fit config.json; copy both from one place"):
         model, report = family.from_pretrained(
             path,

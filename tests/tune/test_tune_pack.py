@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from sport import pairs
-from sport.tune.pack import Row, place, rows, sft_rows
+from sport.tune.layout import place
+from sport.tune.pack import rows, sft_rows
+from sport.tune.row import Row
 from sport.types import Trajectory
 from tune.trees import Bench, Shape, bench
 
@@ -119,7 +121,7 @@ def test_sft_learns_the_trunk_and_has_no_leaves(found: Bench) -> None:
 def test_where_a_template_rewrites_turns_every_step_has_a_row(
     found: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(found.renderer, "segmentable", False)
+    monkeypatch.setattr(found.renderer, "splits", False)
     made, lost = lay_out(found, found.trajectory(Shape(steps=3, n=3), seed=9))
     assert len(made) == 3 and not lost
     assert all(len(row.pairs) == 2 for row in made)

@@ -17,7 +17,7 @@ from sport.errors import RunError, TuningError
 from sport.events import Progress
 from sport.tune.batch import collate, split
 from sport.tune.forward import Scorer
-from sport.tune.pack import Identity, Row
+from sport.tune.row import Identity, Row
 
 FILE = "reference.json"
 STAGE = "reference"

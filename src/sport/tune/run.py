@@ -22,7 +22,7 @@ from sport.render import Picture
 from sport.seeds import derive
 from sport.tune import adapter, attention, reference
 from sport.tune.forward import Scorer
-from sport.tune.pack import Row
+from sport.tune.row import Row
 from sport.tune.trainer import TreeDPOTrainer, arguments, last_complete
 from sport.types import File
 

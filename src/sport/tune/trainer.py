@@ -24,7 +24,7 @@ from sport.tune import adapter
 from sport.tune.batch import Batch, collate, split
 from sport.tune.forward import Scorer
 from sport.tune.loss import negative_log_likelihood, preference_loss
-from sport.tune.pack import Identity, Row
+from sport.tune.row import Identity, Row
 
 STAGE = "tune"
 COMPLETE = "complete"  # the last file of a checkpoint: without it, the directory was being written when we died
