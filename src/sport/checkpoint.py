@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -224,6 +225,8 @@ def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
 
 
 def _place(model: Any, device: str) -> Any:
+    if device == "cuda" and "LOCAL_RANK" in os.environ:  # one of several processes, each with a GPU of its own
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts, an unknown name is a RuntimeError

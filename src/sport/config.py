@@ -92,7 +92,14 @@ class Tune(Section):
     learning_rate: float = Field(default=3e-4, gt=0)
     epochs: int = Field(default=2, ge=1)
     rows_per_step: int = Field(default=4, ge=1, description="trajectories that one optimiser step sees")
-    max_row_tokens: int = Field(default=10240, ge=1)
+    pairs_per_step: int | None = Field(
+        default=None, ge=1, description="pairs that one optimiser step sees; overrides rows_per_step"
+    )
+    max_row_tokens: int = Field(default=10240, ge=1, description="a longer trajectory is cut at a step")
+    batch_tokens: int | None = Field(
+        default=None, ge=1, description="tokens that go through the model at once; None takes max_row_tokens"
+    )
+    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
     warmup: float = Field(default=0.1, ge=0, lt=1)
     save_steps: int = Field(default=25, ge=1)
     report_to: tuple[str, ...] = ()
@@ -143,14 +150,14 @@ class Config(Section):
     tools: Tools = Tools()
 
 
-def load(path: Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a TOML file and apply ``a.b=value`` overrides; values are TOML, and bare words are strings.
+def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
+    """Read a TOML file (None: all defaults) and apply ``a.b=value`` overrides; values are TOML, and bare words are strings.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a wrong type, a value out of range.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such configuration; try configs/demo.toml") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -160,7 +167,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     changes = list(overrides)
     for override in changes:
         _apply(data, override)
-    return parse(data, " ".join([str(path), *(f"--set {change}" for change in changes)]))
+    return parse(data, " ".join([*([str(path)] if path else []), *(f"--set {change}" for change in changes)]))
 
 
 def parse(data: Mapping[str, Any], source: str) -> Config:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,10 @@ def shape(adapter: Path) -> dict[str, Any]:
     return {"rank": config.r, "alpha": config.lora_alpha, "targets": tuple(targets)}
 
 
-def save(tuned: Any, folder: Path) -> None:
+def save(tuned: Any, folder: Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
     """Write ``adapter_config.json`` and ``adapter_model.safetensors``, which PEFT and vLLM load.
+
+    ``state`` are the adapter's tensors where those of ``tuned`` are in shards (``sharding.gathered``).
 
     PEFT's own ``save_pretrained`` asks the model hub about the base model and writes its path into a card.
     """
@@ -109,7 +111,8 @@ def save(tuned: Any, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = peft.get_peft_model_state_dict(tuned, adapter_name=NAME, save_embedding_layers=False)
+    if state is None:
+        state = peft.get_peft_model_state_dict(tuned, adapter_name=NAME, save_embedding_layers=False)
     save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, folder / adapters.WEIGHTS)
     config = tuned.peft_config[NAME]
     before, config.inference_mode = config.inference_mode, True
@@ -119,10 +122,10 @@ def save(tuned: Any, folder: Path) -> None:
         config.inference_mode = before
 
 
-def publish(tuned: Any, folder: Path) -> None:
+def publish(tuned: Any, folder: Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
     """Save so that ``folder`` exists only once it is whole, with a note of its base and a card."""
     half = folder.with_name(folder.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
-    save(tuned, half)
-    card.begin(half, tuned.peft_config[NAME].base_model_name_or_path, Path(str(tuned.base_model.model.name_or_path)))
+    save(tuned, half, state)
+    card.begin(half, tuned.peft_config[NAME].base_model_name_or_path, tuned.base_model.model)
     half.rename(folder)

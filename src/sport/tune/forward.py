@@ -68,14 +68,9 @@ class Scorer(torch.nn.Module):
         return base() if base else self.tuned
 
     @property
-    def config(self) -> Any:
-        """Of the model; Trainer asks for it."""
-        return self.model.config
-
-    @property
     def sees(self) -> bool:
         """Whether it has a vision tower."""
-        return hasattr(self.config, "vision_config")
+        return hasattr(self.model.config, "vision_config")
 
     @property
     def device(self) -> torch.device:
@@ -95,7 +90,7 @@ class Scorer(torch.nn.Module):
             batch.targets,
             batch.owner,
             len(batch.identities),
-            vocabulary=self.config.get_text_config().vocab_size,
+            vocabulary=self.model.config.get_text_config().vocab_size,
         )
 
     def log_probs(self, batch: Batch) -> Tensor:
@@ -107,7 +102,8 @@ class Scorer(torch.nn.Module):
         embeddings = self.model.get_input_embeddings()(batch.ids)
         more: dict[str, Any] = {}
         if batch.images:
-            vectors, *deep = (torch.cat(parts) for parts in zip(*map(self._vectors, batch.images), strict=True))
+            seen = [self._vectors(file, embeddings.device) for file in batch.images]
+            vectors, *deep = (torch.cat(parts) for parts in zip(*seen, strict=True))
             embeddings = embeddings.detach().index_copy(1, batch.image_places, vectors.to(embeddings.dtype)[None])
             if deep:  # Qwen3-VL adds what its tower saw on the way to the first layers' results
                 more["visual_pos_masks"] = torch.zeros_like(batch.ids, dtype=torch.bool)
@@ -131,7 +127,7 @@ class Scorer(torch.nn.Module):
             return
         for row in rows:
             if row.images and not self.sees:
-                raise CheckpointError(f"{row.trajectory}: has a picture, but a {self.config.model_type} cannot see")
+                raise CheckpointError(f"{row.trajectory}: has a picture, but a {self.model.config.model_type} cannot see")
             made = sum(self._count(file) for file in row.images)
             if made != len(row.image_places):
                 raise TuningError(
@@ -141,15 +137,15 @@ class Scorer(torch.nn.Module):
 
     def _count(self, file: File) -> int:
         t, h, w = self._picture(file).grid or (0, 0, 0)
-        return int(t * h * w // self.config.vision_config.spatial_merge_size**2)
+        return int(t * h * w // self.model.config.vision_config.spatial_merge_size**2)
 
-    def _vectors(self, file: File) -> tuple[Tensor, ...]:
+    def _vectors(self, file: File, device: torch.device) -> tuple[Tensor, ...]:
         """A picture's vectors (N, H), and of Qwen3-VL those for its first layers."""
         if file.sha256 not in self._features:
             found = self._picture(file)
             with torch.no_grad():
-                pixels = torch.from_numpy(found.pixels).to(self.device)
-                grid = torch.tensor([found.grid], device=self.device)
+                pixels = torch.from_numpy(found.pixels).to(device)
+                grid = torch.tensor([found.grid], device=device)
                 out = self.model.model.get_image_features(pixels, grid)
             deep = getattr(out, "deepstack_features", None) or ()
             vectors = tuple(torch.cat(tuple(parts)) for parts in (out.pooler_output, *deep))

@@ -1,0 +1,57 @@
+"""What several processes need to know of a model: what to split, what to leave whole, how to get an adapter out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sport.adapters import NAME, WEIGHTS
+from sport.tune.forward import Scorer
+
+
+def prepare(accelerator: Any, scorer: Scorer) -> None:
+    """Tell FSDP, where it is asked for, to split decoder layers and to leave the vision tower whole on every process.
+
+    A tower in shards would have to run on all processes at the same moments, and each keeps its pictures' vectors.
+    """
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin is None:
+        return
+    layers = next(m for m in scorer.model.get_decoder().modules() if isinstance(m, torch.nn.ModuleList))
+    plugin.transformer_cls_names_to_wrap = [type(layers[0]).__name__]
+    tower = getattr(scorer.model.model, "visual", None)
+    if tower is not None:
+        plugin.ignored_modules = [tower.to(accelerator.device)]
+
+
+def gathered(tuned: Any) -> dict[str, Tensor]:
+    """The adapter's tensors, whole and on the processor. Every process must call it."""
+    import peft
+
+    state = peft.get_peft_model_state_dict(tuned, adapter_name=NAME, save_embedding_layers=False)
+    return {name: _whole(tensor).detach().contiguous().cpu() for name, tensor in state.items()}
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    full = getattr(tensor, "full_tensor", None)  # of a DTensor
+    return tensor if full is None else full()
+
+
+def put_back(tuned: Any, folder: Path) -> None:
+    """The adapter of a checkpoint into the weights, whole or in shards."""
+    import peft
+    from safetensors.torch import load_file
+
+    saved = load_file(folder / WEIGHTS)
+    places = peft.get_peft_model_state_dict(tuned, adapter_name=NAME, save_embedding_layers=False)
+    with torch.no_grad():
+        for name, place in places.items():
+            value = saved[name].to(place.device, place.dtype)
+            if hasattr(place, "full_tensor"):
+                from torch.distributed.tensor import distribute_tensor
+
+                value = distribute_tensor(value, place.device_mesh, place.placements)
+            place.copy_(value)
