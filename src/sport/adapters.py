@@ -83,8 +83,11 @@ def merge(model: Any, adapter: Path) -> Detach:
     }
     wrapped.merge_and_unload()
     forget(wrapped, model, flags)
+    before = list(getattr(model, bases.MERGED, ()))
+    setattr(model, bases.MERGED, [*before, bases.print_of(adapter)])
 
     def detach() -> None:
+        setattr(model, bases.MERGED, before)
         weights = dict(model.named_parameters())
         for name, weight in kept.items():
             weights[name].data.copy_(weight)

@@ -19,6 +19,7 @@ from sport.checkpoint import weight_files
 from sport.errors import CheckpointError
 
 NOTE = "sport.json"
+MERGED = "merged_adapters"  # an attribute of a model: what was merged into it in memory
 _SAMPLE = 4096  # bytes of every tensor that a mark looks at
 _SIZE = re.compile(r"\d+(?:\.\d+)?[bm](?![a-z])")  # 7B, 0.5B, 135M
 _log = logging.getLogger(__name__)
@@ -48,6 +49,12 @@ def mark(checkpoint: Path) -> str | None:
     return "+".join(sorted(kinds)) + ":" + digest.hexdigest()[:32]
 
 
+def precision(checkpoint: Path) -> str | None:
+    """What the weights of a directory are stored in: a torch dtype by name, or None where there are several."""
+    kinds = (mark(checkpoint) or "").split(":")[0]
+    return {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}.get(kinds)
+
+
 def note(adapter: Path) -> dict[str, Any]:
     """What we wrote beside an adapter; empty for one of others. Raises CheckpointError for a broken note."""
     try:
@@ -59,6 +66,18 @@ def note(adapter: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
+def print_of(adapter: Path) -> dict[str, str]:
+    """An adapter as what lies between a base and the next adapter: its name and a hash of its weights."""
+    data = (adapter / "adapter_model.safetensors").read_bytes()
+    return {"name": adapter.resolve().name, "weights": hashlib.sha256(data).hexdigest()[:32]}
+
+
+def described(model: Any, name: str) -> dict[str, Any]:
+    """The base that an adapter of ``model`` is made for: name, mark of the weights, and what is merged into them."""
+    folder = _folder(model)
+    return {"name": name, "weights": mark(folder) if folder else None, "over": list(_merged(model))}
+
+
 def compare(adapter: Path, named: str | None, model: Any) -> None:
     """See whether the base that ``adapter`` was made for is ``model``, loaded from a directory.
 
@@ -67,26 +86,52 @@ def compare(adapter: Path, named: str | None, model: Any) -> None:
     Raises:
         CheckpointError: it was made for another; both are named.
     """
-    folder = Path(str(getattr(model, "name_or_path", "") or ""))
-    written = note(adapter).get("base") or {}
-    wanted, here = written.get("weights"), mark(folder) if folder.is_dir() else None
-    theirs = str(written.get("name") or named or "")
-    if wanted and here and wanted.split(":")[0] == here.split(":")[0]:
-        if wanted != here:
-            raise CheckpointError(
-                f"{adapter}: made for the base {theirs}, whose weights are not those of {folder}; load the adapter "
-                "onto its own base"
-            )
+    folder, base = _folder(model), note(adapter).get("base") or {}
+    theirs = str(base.get("name") or named or "")
+    over = [one["name"] for one in base.get("over", [])]
+    words = theirs + (f" with {' and '.join(over)} merged in" if over else "")
+    if folder is None or not theirs:
         return
+    if base.get("weights"):
+        known = [here for here in _identities(folder, model) if here[0].split(":")[0] == base["weights"].split(":")[0]]
+        if (base["weights"], tuple(one["weights"] for one in base.get("over", []))) in known:
+            return
+        if known:
+            raise CheckpointError(
+                f"{adapter}: made for the base {words}, whose weights are not those of {folder}"
+                f"{' as it is now' if over or _merged(model) else ''}; load the adapter onto its own base"
+            )
     ours = _names(folder)
-    if not theirs or not ours or _plain(theirs) in ours:
+    if not ours or _plain(theirs) in ours:
         return
     if any(_differ(_plain(theirs), name) for name in ours):
         raise CheckpointError(
-            f"{adapter}: made for the base {theirs}, but {folder} calls itself {sorted(ours)[0]}; load it onto its own "
+            f"{adapter}: made for the base {words}, but {folder} calls itself {sorted(ours)[0]}; load it onto its own "
             "base, or, if you know that they are one, correct base_model_name_or_path in adapter_config.json"
         )
-    _log.warning("%s: made for a base called %s; whether that is %s cannot be told", adapter, theirs, folder)
+    _log.warning("%s: made for a base called %s; whether that is %s cannot be told", adapter, words, folder)
+
+
+def _identities(folder: Path, model: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """A mark of weights and what was merged into them: as the directory is, and as it was put together."""
+    now, found = tuple(one["weights"] for one in _merged(model)), note(folder)
+    own = mark(folder)
+    known = [(own, now)] if own else []
+    if found.get("merged") and found["base"].get("weights"):
+        below = [*found["base"].get("over", []), *found["merged"]]
+        known.append((found["base"]["weights"], (*(one["weights"] for one in below), *now)))
+    return known
+
+
+def _merged(model: Any) -> list[dict[str, str]]:
+    """What ``adapters.merge`` has put into the weights of ``model`` in memory."""
+    return list(getattr(model, MERGED, ()))
+
+
+def _folder(model: Any) -> Path | None:
+    """Where a model was loaded from; None for one that was not loaded from a directory."""
+    name = str(getattr(model, "name_or_path", "") or "")
+    return Path(name) if name and Path(name).is_dir() else None
 
 
 def _names(folder: Path) -> set[str]:

@@ -151,7 +151,7 @@ class Config(Section):
 
 
 def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
-    """Read a TOML file (None: all defaults) and apply ``a.b=value`` overrides; values are TOML, and bare words are strings.
+    """Read a TOML file (None: all defaults), apply ``a.b=value`` overrides; values are TOML, and bare words strings.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a wrong type, a value out of range.

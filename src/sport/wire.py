@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint
+from sport import adapters, bases, checkpoint
 from sport.config import Config, Controller
 from sport.dialect import Dialect
 from sport.errors import ConfigError
@@ -50,9 +50,18 @@ def check(config: Config) -> None:
 
 def place(controller: Controller) -> Path:
     """Where the checkpoint lies: "nano" is inside the package."""
-    return (
-        Path(str(resources.files("sport") / "nano")) if controller.checkpoint == "nano" else Path(controller.checkpoint)
-    )
+    return checkpoint_place(controller.checkpoint)
+
+
+def checkpoint_place(name: str) -> Path:
+    """The directory of a checkpoint by the name that a user gives it."""
+    return Path(str(resources.files("sport") / "nano")) if name == "nano" else Path(name)
+
+
+def seeded(config: Config) -> list[str]:
+    """Benchmarks whose items were the seeds of what the controller was tuned on: its scores there say little."""
+    places = [place(config.controller), *([Path(config.controller.adapter)] if config.controller.adapter else [])]
+    return sorted({name for one in places for name in bases.seeds(bases.note(one))})
 
 
 def build(store: Store, progress: Progress) -> Kit:
@@ -110,7 +119,8 @@ def _tuner(
     def tune(
         iteration: int, trajectories: Sequence[Trajectory], pairs: Sequence[Pair], previous: Path | None
     ) -> tuple[Path | None, dict[str, Json]]:
-        from sport.tune import pack
+        from sport.tune import card, pack
+        from sport.tune.own import figures
         from sport.tune.run import tune as run
 
         rows, lost = pack.rows(trajectories, pairs, dialect, renderer, config.tune.max_row_tokens)
@@ -129,6 +139,9 @@ def _tuner(
             progress=progress,
             resume=True,
         )
+        source = {"name": f"run {folder.name}, iteration {iteration}", "records": len(trajectories)}
+        facts = {"iteration": iteration, **figures(result, config.tune)}
+        card.add(result.adapter, method="preference", data=[source], facts=facts, previous=previous)
         first, last = result.history[0], result.history[-1]
         note = {
             "tuned": True,

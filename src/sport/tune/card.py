@@ -25,16 +25,10 @@ VERSION = 1
 _TEMPLATE = "card.md.jinja"
 
 
-def begin(adapter: Path, base: str, checkpoint: Path) -> None:
-    """Note the base: its name and, where ``checkpoint`` is a directory, a mark of its weights and its own data."""
-    known = checkpoint.is_dir()
-    before = bases.note(checkpoint) if known else {}
-    note: dict[str, Any] = {
-        "version": VERSION,
-        "base": {"name": base, "weights": bases.mark(checkpoint) if known else None},
-        "data": before.get("data", []),
-    }
-    _write(adapter, note)
+def begin(adapter: Path, base: str, model: Any) -> None:
+    """Note the base: its name, and what is known of its weights and data where ``model`` comes from a directory."""
+    before = bases.note(Path(str(model.name_or_path))) if model.name_or_path else {}
+    _write(adapter, {"version": VERSION, "base": bases.described(model, base), "data": before.get("data", [])})
 
 
 def add(
@@ -60,6 +54,14 @@ def add(
     kept = [one for i, one in enumerate(behind) if one not in behind[:i] and one not in list(data)]
     facts = {**facts, **({"goes on from": previous.name} if previous else {})}
     _write(adapter, {**note, "method": method, "data": [*kept, *map(dict, data)], "facts": dict(facts)})
+
+
+def merged(folder: Path, adapter: Path, base: Path) -> None:
+    """The note of a checkpoint into which an adapter was merged: all that was known of both."""
+    found, before = bases.note(adapter), bases.note(base)
+    below: dict[str, Any] = {"name": base.resolve().name, "weights": bases.mark(base), "over": []}
+    data = [*before.get("data", []), *(one for one in found.get("data", []) if one not in before.get("data", []))]
+    _write(folder, {"version": VERSION, **found, "base": below, "data": data, "merged": [bases.print_of(adapter)]})
 
 
 def score(adapter: Path, after: str, split: str, metrics: Mapping[str, Metric]) -> None:
@@ -89,6 +91,7 @@ def render(note: Mapping[str, Any]) -> str:
     text = environment.from_string(source).render(
         base=note["base"],
         method=note.get("method"),
+        merged=[one["name"] for one in note.get("merged", [])],
         data=[{"records": None, "origin": None, **one} for one in note.get("data", [])],
         scores=note.get("scores", []),
         facts=facts,
