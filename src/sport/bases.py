@@ -153,6 +153,11 @@ def _differ(one: str, other: str) -> bool:
     return one != other and bool(_SIZE.search(one)) and bool(_SIZE.search(other))
 
 
+def seeded(*places: str | None) -> list[str]:
+    """The same of checkpoints and adapters together, by their directories; None is left out."""
+    return sorted({name for place in places if place for name in seeds(note(Path(place)))})
+
+
 def seeds(note: Mapping[str, Any]) -> list[str]:
     """Benchmarks whose items were the seeds of what a model was tuned on, by its note."""
     return sorted({str(name) for one in note.get("data", []) for name in one.get("seeds", [])})

@@ -384,10 +384,10 @@ def _report(store: Store, out: Path) -> Path:
 
 def _show(store: Store) -> None:
     """Before and after with 95 % intervals, one table a split, and the pairs of every iteration."""
-    from sport import wire
+    from sport import bases
 
     measured = list(store.metrics())
-    seeds = wire.seeded(store.config)
+    seeds = bases.seeded(store.config.controller.checkpoint, store.config.controller.adapter)
     for split in dict.fromkeys(split for _, split, _ in measured):
         columns = [(iteration, metrics) for iteration, found, metrics in measured if found == split]
         _out().print(_table(split, columns, "*" if seeds else ""))

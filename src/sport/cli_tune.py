@@ -83,6 +83,8 @@ def add(app: typer.Typer, stage: Stage) -> None:
             if given:
                 raise InputError(f"{target} is a run, which has its own settings: leave out {', '.join(given)}")
             return stage("tune", target, iteration)
+        if not target.exists():
+            raise RunError(f"{target}: not a run directory, and no data set either: there is no such file or directory")
         if iteration is not None:
             raise InputError(f"{target} is no run, so it has no iterations: leave out --iteration")
         return _data(target, checkpoint, adapter, out, sft, mix or (), images, origin, config, overrides or (), resume)
@@ -210,6 +212,8 @@ def _stopping(folder: Path) -> Iterator[Watcher]:
 
 
 def _say(text: str) -> None:
+    if os.environ.get("RANK", "0") != "0":  # one of several processes: the first speaks for all
+        return
     Console(file=sys.stdout).print(text, soft_wrap=True, highlight=False, markup=False)
 
 

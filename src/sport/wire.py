@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, bases, checkpoint
+from sport import adapters, checkpoint
 from sport.config import Config, Controller
 from sport.dialect import Dialect
 from sport.errors import ConfigError
@@ -56,12 +56,6 @@ def place(controller: Controller) -> Path:
 def checkpoint_place(name: str) -> Path:
     """The directory of a checkpoint by the name that a user gives it."""
     return Path(str(resources.files("sport") / "nano")) if name == "nano" else Path(name)
-
-
-def seeded(config: Config) -> list[str]:
-    """Benchmarks whose items were the seeds of what the controller was tuned on: its scores there say little."""
-    places = [place(config.controller), *([Path(config.controller.adapter)] if config.controller.adapter else [])]
-    return sorted({name for one in places for name in bases.seeds(bases.note(one))})
 
 
 def build(store: Store, progress: Progress) -> Kit:

@@ -13,6 +13,7 @@ the trainers themselves (``TreeDPOTrainer``, ``TreeSFTTrainer``): they are trans
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def tune_data(
         progress: Told of the stages ``reference`` and ``tune``.
         resume: Go on from the last complete checkpoint in ``out``.
 
+    Under ``torchrun`` or ``accelerate launch`` every process calls this; the first one writes.
+
     Raises:
         UserError: whatever is wrong with data, checkpoint, adapter or settings; one clear message.
         TuningError: a loss that is not finite; the last complete checkpoint is kept.
@@ -105,13 +108,10 @@ def tune_data(
         loaded, rows, Path(out), settings,
         picture=renderer.picture, seed=seed, previous=previous, progress=progress, resume=resume,
     )  # fmt: skip
-    card.add(
-        result.adapter,
-        method=method,
-        data=[source_note(one) for one in sources],
-        facts={**figures(result, settings), "seed": seed},
-        previous=previous,
-    )
+    if os.environ.get("RANK", "0") == "0":
+        notes = [source_note(one) for one in sources]
+        facts = {**figures(result, settings), "seed": seed}
+        card.add(result.adapter, method=method, data=notes, facts=facts, previous=previous)
     return Tuned(result.adapter, method, result, found.counts, lost)
 
 
