@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from accelerate.utils import save_fsdp_optimizer
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -78,7 +79,7 @@ class TreeSFTTrainer(Trainer):
         )  # fmt: skip
         super().__init__(model=scorer, args=args, train_dataset=rows, callbacks=[Watch(self.progress), *callbacks])
         self.remove_callback(PrinterCallback)
-        prepare(self.accelerator, scorer)
+        prepare(self, scorer)
         if settings.gradient_checkpointing:
             scorer.model.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -171,6 +172,17 @@ class TreeSFTTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         put_back(self.tuned, Path(resume_from_checkpoint))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Of weights in shards Trainer would save the whole model besides; :meth:`save_model` has the adapter."""
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        save_fsdp_optimizer(
+            self.accelerator.state.fsdp_plugin, self.accelerator, self.optimizer, self.model, output_dir
+        )
+        if self.args.should_save and self.lr_scheduler is not None:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
