@@ -96,17 +96,15 @@ class Plan:
 
 
 def share(rows: Sequence[Row], budget: int, rank: int = 0, world: int = 1) -> Share:
-    """Rows in groups of at most ``budget`` tokens, spread over processes so that all have about as many tokens."""
-    if world > 1:  # so many groups that nobody stands idle while there are rows enough
-        even = -(-sum(len(row) for row in rows) // world)
-        budget = min(budget, max(even, max(len(row) for row in rows)))
-    piles: list[list[list[Row]]] = [[] for _ in range(world)]
-    loads = [0] * world
-    for group in split(rows, budget):
-        least = loads.index(min(loads))
-        piles[least].append(group)
-        loads[least] += sum(len(row) for row in group)
-    passes = max(len(pile) for pile in piles)
-    mine = [tuple(group) for group in piles[rank]]
+    """Rows spread over processes so that all have about as many tokens, each in packs of at most ``budget`` tokens."""
+    piles: list[list[Row]] = [[] for _ in range(world)]
+    for row in sorted(rows, key=len, reverse=True):
+        min(piles, key=lambda pile: sum(len(member) for member in pile)).append(row)
+    packed = [split(pile, budget) for pile in piles]
+    passes, mine = max(len(packs) for packs in packed), packed[rank]
+    while len(mine) < passes and max(map(len, mine), default=0) > 1:  # who has fewer packs makes smaller ones
+        largest = max(mine, key=len)
+        mine += [largest[len(largest) // 2 :]]
+        del largest[len(largest) // 2 :]
     idle = passes - len(mine)
-    return Share((*mine, *((min(rows, key=len),),) * idle), idle, tuple(rows))
+    return Share((*map(tuple, mine), *((min(rows, key=len),),) * idle), idle, tuple(rows))
