@@ -136,7 +136,8 @@ def tune(
         finally:
             model.eval()
             if settings.gradient_checkpointing:
-                model.gradient_checkpointing_disable()
+                with quiet():  # newer versions have another name for it and say so
+                    model.gradient_checkpointing_disable()
         state = gathered(tuned)
         if args.should_save:
             shutil.rmtree(out / ADAPTER, ignore_errors=True)
