@@ -5,8 +5,8 @@
     .venv/bin/python benchmarks/tuning.py --curve cost.png    # over T and n, without TRL
 
 Same model (random weights), same LoRA, same pairs, same dtype. Every measurement is a process of its own; contenders
-take turns, and the median counts. Seconds are those of one trajectory: its reference pass, one epoch over its pairs, one
-optimiser step. TRL's settings are chosen by a sweep over four pairs; then only the best is timed.
+take turns, and the median counts. Seconds are those of one trajectory: its reference pass, one epoch over its pairs,
+one optimiser step. TRL's settings are chosen by a sweep over four pairs; then only the best is timed.
 """
 
 from __future__ import annotations

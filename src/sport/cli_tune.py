@@ -160,10 +160,11 @@ def _data(
 
 def _place(out: Path | None, resume: bool) -> Path:
     if out is None:
-        if resume:
-            raise InputError("--resume needs --out: the directory to go on with")
+        if resume or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            why = "the directory to go on with" if resume else "several processes must mean the same directory"
+            raise InputError(f"{'--resume' if resume else 'tuning with several processes'} needs --out: {why}")
         return Path("runs") / f"tune-{time.strftime('%Y%m%d-%H%M%S')}"
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not resume and _first() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: not empty; name another directory, or go on with --resume")
     return out
 
@@ -212,9 +213,13 @@ def _stopping(folder: Path) -> Iterator[Watcher]:
 
 
 def _say(text: str) -> None:
-    if os.environ.get("RANK", "0") != "0":  # one of several processes: the first speaks for all
-        return
-    Console(file=sys.stdout).print(text, soft_wrap=True, highlight=False, markup=False)
+    if _first():
+        Console(file=sys.stdout).print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _first() -> bool:
+    """Whether this is the process that speaks and writes, of several that torchrun or accelerate started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _told(data: Data) -> None:

@@ -86,7 +86,7 @@ def read(
             made.append(_talk(one) if isinstance(one, Conversation) else one)
     joined, counts = join(pairs)
     trees = [*made, *joined]
-    counts |= Counter(records=size, trees=len(trees), pairs=sum(tree.pairs for tree in trees))
+    counts = Counter(records=size, pairs=sum(tree.pairs for tree in trees), trees=len(trees)) | counts
     _distinct(trees)
     return Data(name, found.name, tuple(trees), +counts, pictures, _origin(origin, found, first))
 
