@@ -122,11 +122,16 @@ def test_a_stop_is_kept_and_gone_on_with(sport: Callable[..., Done], tmp_path: P
         (("pairs.jsonl", "--checkpoint", "gone"), "gone: no such directory"),
         (("pairs.jsonl", "--adapter", "gone"), "gone: no such directory; expected a PEFT adapter"),
         (("pairs.jsonl", "--set", "tune.rang=3"), "did you mean 'tune.rank'"),
-        (("pairs.jsonl", "--set", "tune.learning_rate=1e30", "--set", "tune.epochs=4"), "not finite in trajectories"),
     ],
 )
 def test_bad_input_is_one_message(sport: Callable[..., Done], arguments: tuple[str, ...], words: str) -> None:
     assert words in is_one_message(sport("tune", *arguments))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_lines_it_came_from(sport: Callable[..., Done]) -> None:
+    done = sport("tune", "pairs.jsonl", "--set", "tune.learning_rate=1e30", "--set", "tune.epochs=4")
+    assert done.returncode == 2
+    assert "is not finite in trajectories pairs.jsonl:1, pairs.jsonl:3, pairs.jsonl:5" in done.stderr
 
 
 def test_several_processes_must_mean_one_directory(sport: Callable[..., Done]) -> None:
