@@ -343,3 +343,38 @@ def test_the_public_names_load_when_they_are_asked_for() -> None:
         _ = sport.tune.tune_dat
     code = "import sys, sport.tune; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
+
+
+# --------------------------------------------------------------------------------------------- the page
+
+
+def snippet(root: Path, word: str, base: Path, data: Path) -> str:
+    """The Python of docs/TUNING.md that speaks of ``word``, for a checkpoint and data that are there."""
+    text = (root / "docs" / "TUNING.md").read_text()
+    (code,) = [part.split("```")[0] for part in text.split("```python\n")[1:] if word in part.split("```")[0]]
+    for name in ("models/qwen2-vl-7b", "models/qwen2-vl-2b"):
+        code = code.replace(name, str(base))
+    return code.replace('device="cuda", dtype="bfloat16"', 'device="cpu"').replace("pairs.jsonl", str(data))
+
+
+@pytest.mark.parametrize("word", ["tune_data", "TreeDPOTrainer"])
+def test_what_the_page_says_works(
+    root: Path, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet(root, word, base, data), "docs/TUNING.md", "exec"), {})
+    assert (tmp_path / "tuned" / "adapter" / "adapter_model.safetensors").exists()
+
+
+def test_three_lines_load_an_adapter(root: Path, base: Path, tuned: Path) -> None:
+    code = snippet(root, "adapters.load", base, tuned).replace("OUT/adapter", str(tuned))
+    found: dict[str, Any] = {}
+    exec(compile(code, "docs/TUNING.md", "exec"), found)
+    assert found["loaded"].image_processor is not None
+
+
+def test_the_pages_example_of_a_trajectory_is_read(root: Path, tmp_path: Path) -> None:
+    text = (root / "docs" / "TUNING.md").read_text()
+    (tmp_path / "scene.png").write_bytes(picture_file(1)[0])
+    file = lines(tmp_path / "a.jsonl", json.loads(text.split("```json\n")[1].split("```")[0]))
+    assert read(file).counts == {"records": 1, "pairs": 3, "trees": 1}
