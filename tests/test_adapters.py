@@ -17,6 +17,7 @@ from sport import adapters, bases
 from sport.adapters import attach, merge
 from sport.checkpoint import load, quiet
 from sport.errors import CheckpointError
+from zoo import tiny_llava_next, tiny_qwen2_5_vl, tiny_qwen3_vl
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,32 @@ def test_the_older_layout_is_the_same_adapter(source, adapter, tmp_path, put_on,
     put_on(one, adapter)
     put_on(two, old)
     assert torch.equal(logits(one), logits(two)) and not torch.allclose(logits(one), plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [tiny_qwen2_5_vl, tiny_qwen3_vl, tiny_qwen2_vl, tiny_llava_next])
+def test_every_kind_of_model_that_sees_takes_both_layouts(tmp_path, make):
+    base = make(tmp_path / "base")
+    new = tiny_adapter(tmp_path / "new", base)
+    old = Path(shutil.copytree(new, tmp_path / "old"))
+    rewrite(
+        old,
+        lambda tensors: [
+            tensors.update({former(name): tensors.pop(name)}) for name in list(tensors) if former(name) != name
+        ],
+    )
+    assert set(load_file(old / adapters.WEIGHTS)) != set(load_file(new / adapters.WEIGHTS))
+    one, two = adapters.load(base, new), adapters.load(base, old)
+    assert torch.equal(logits(one.model), logits(two.model))
+    assert not torch.allclose(logits(one.model), logits(load(base).model), atol=1e-3)
+
+
+def former(name: str) -> str:
+    """What a tensor was called before transformers 4.52."""
+    if "vision_tower" in name:
+        return name.replace("model.model.vision_tower", "model.vision_tower")
+    if "CLIP" in name or "language_model" not in name:
+        return name
+    return name.replace("model.model.language_model.layers", "model.model.layers")
 
 
 def test_ranks_and_alphas_of_single_layers_follow_their_names(source, adapter):

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from contenders.measure import Gradients, Measured, measured
@@ -114,8 +113,3 @@ def _run(scorer: Scorer, rows: list[Row], epochs: int, gradients: Gradients) -> 
         with measured(scorer.device) as found:
             trainer.train()
     return found
-
-
-def save(vector: np.ndarray[Any, Any], file: Path) -> None:
-    """For the parent to compare."""
-    np.save(file, vector)

@@ -263,6 +263,7 @@ def test_a_picture_that_changes_is_noticed(tmp_path: Path) -> None:
         ({"prompt": [user("a")], "steps": []}, "an empty trajectory, without steps"),
         ({"prompt": [user("a")], "steps": [{"candidates": ["x"], "chosen": 1}]}, "step 0: 1 is no candidate's index"),
         ({"prompt": [user("a")], "steps": [{"candidates": ["x"], "chosen": 0}] * 2}, "step 0: no observation"),
+        ({**TRL, "tools": [{"name": "count"}]}, "describe them in a system turn"),
         ({"question": "a", "answer": "b"}, "fields answer, question; known are"),
     ],
 )

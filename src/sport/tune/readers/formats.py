@@ -65,9 +65,12 @@ def tell(record: Record) -> Format:
     """Which format a record is of, by its fields.
 
     Raises:
-        InputError: none that is known; the fields that were found are named.
+        InputError: none that is known; the fields that were found are named. Also for a field that would change what
+            the model reads, and that no reader here understands.
     """
     has = record.data.keys()
+    if record.data.get("tools"):
+        raise InputError(f"{record.where}: tools are not rendered from a field; describe them in a system turn")
     for fields, found in _FORMATS:
         if fields <= has:
             return found
