@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from sport.tune import attention
 from sport.tune.kernels import FUSED, PLAIN, Dense, Kernel, Ragged, Varlen, tree_attention
@@ -157,3 +158,15 @@ def test_the_gather_names_every_group_and_its_history() -> None:
     assert index.past.tolist() == [*range(9), *range(17), *range(30, 33), *range(30, 40)]
     assert index.pasts.tolist() == [0, 9, 26, 29, 39] and index.longest_past == 17
     assert TABLE.index(torch.device("cpu")) is index  # all layers share it
+
+
+def test_the_proof_does_not_mind_where_it_is_run() -> None:
+    def layer(x: Tensor) -> Tensor:
+        assert attention.flaw(KERNELS["fused"], torch.device("cpu"), torch.bfloat16) is None
+        return x.sin()
+
+    x = torch.ones(3, requires_grad=True)
+    checkpoint(layer, x, use_reentrant=False).sum().backward()
+    torch.testing.assert_close(x.grad, x.detach().cos())
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        layer(x)

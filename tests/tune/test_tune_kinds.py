@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from sport import checkpoint, pairs
 from sport.errors import CheckpointError, TuningError
+from sport.llm.local import LocalLLM
 from sport.tune import attention
 from sport.tune.forward import Scorer
 from sport.tune.kernels import tree_attention
@@ -138,3 +139,9 @@ def test_no_warning_for_a_kind_that_is_proven(
     with caplog.at_level(logging.WARNING):
         run(ready[0], ready[1], tmp_path, SHORT.model_copy(update={"epochs": 1}))
     assert not [record for record in caplog.records if record.name.startswith("sport")]
+
+
+def test_a_model_that_can_only_be_tuned_here_says_so_when_asked_to_answer(tmp_path: Path) -> None:
+    found = bench(tmp_path, "float32", "llava_next")
+    with pytest.raises(CheckpointError, match=r"llava_next: sees, .* use its endpoint"):
+        LocalLLM(found.checkpoint, found.blobs.__getitem__)

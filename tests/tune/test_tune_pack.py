@@ -87,7 +87,7 @@ def test_pairs_point_at_their_completions(found: Bench) -> None:
     assert named == [((p.trajectory, p.step, p.chosen), (p.trajectory, p.step, p.rejected)) for p in asked]
 
 
-def test_too_long_is_cut_at_a_step_and_counted(found: Bench) -> None:
+def test_too_long_is_cut_at_a_step_counted_and_named(found: Bench, caplog: pytest.LogCaptureFixture) -> None:
     trajectory = found.trajectory(Shape(steps=4, n=3), seed=6)
     (whole,), lost = lay_out(found, trajectory)
     assert not lost
@@ -100,6 +100,7 @@ def test_too_long_is_cut_at_a_step_and_counted(found: Bench) -> None:
     none, lost = lay_out(found, trajectory, limit=10)
     assert not none
     assert lost == Counter(too_long=1, pairs=len(whole.pairs))
+    assert caplog.messages[-1] == "longer than max_row_tokens = 10, so cut at a step or left out: t0"
 
 
 @pytest.mark.parametrize("limit", range(40, 400, 23))

@@ -63,15 +63,13 @@ def flaw(candidate: Kernel, device: torch.device, dtype: torch.dtype) -> str | N
     )
     generator = torch.Generator().manual_seed(0)
     shapes = ((1, 4, 140, 64), (1, 2, 140, 64), (1, 2, 140, 64), (1, 4, 140, 64))
-    drawn = [torch.randn(shape, generator=generator).to(device) for shape in shapes]
-    found = []
+    drawn = [torch.randn(shape, generator=generator).to(device, dtype) for shape in shapes]
     try:
-        for way, precision in ((candidate, dtype), (Dense(PLAIN), torch.float32)):
-            q, k, v = (t.to(dtype).to(precision).requires_grad_() for t in drawn[:3])
-            with torch.enable_grad():
-                out = tree_attention(q, k, v, table, way, 0.125)
-                grads = torch.autograd.grad(out, (q, k, v), drawn[3].to(dtype).to(precision))
-            found.append([t.float() for t in (out.detach(), *grads)])
+        with _by_itself(device):
+            found = [
+                _tried(way, table, [t.to(precision) for t in drawn])
+                for way, precision in ((candidate, dtype), (Dense(PLAIN), torch.float32))
+            ]
     except RuntimeError as error:  # torch was built without the kernel, or the device is too old for it
         return str(error).splitlines()[0]
     for name, x, y in zip(("result", "q", "k", "v"), *found, strict=True):
@@ -79,6 +77,24 @@ def flaw(candidate: Kernel, device: torch.device, dtype: torch.dtype) -> str | N
         if not off <= TOLERANCE:  # NaN is a flaw too
             return f"{name} is off by {off:.2g} of its norm"
     return None
+
+
+def _tried(way: Kernel, table: Table, drawn: list[Tensor]) -> list[Tensor]:
+    """Result and gradients of a kernel, in float32."""
+    q, k, v = (t.detach().requires_grad_() for t in drawn[:3])
+    out = tree_attention(q, k, v, table, way, 0.125)
+    return [t.detach().float() for t in (out, *torch.autograd.grad(out, (q, k, v), drawn[3]))]
+
+
+@contextmanager
+def _by_itself(device: torch.device) -> Iterator[None]:
+    """Differentiate apart from whatever goes on around: a pass without gradients, a checkpointed one, autocast."""
+    with (
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t),
+    ):
+        yield
 
 
 @contextmanager

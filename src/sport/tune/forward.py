@@ -127,7 +127,9 @@ class Scorer(torch.nn.Module):
             return
         for row in rows:
             if row.images and not self.sees:
-                raise CheckpointError(f"{row.trajectory}: has a picture, but a {self.model.config.model_type} cannot see")
+                raise CheckpointError(
+                    f"{row.trajectory}: has a picture, but a {self.model.config.model_type} cannot see"
+                )
             made = sum(self._count(file) for file in row.images)
             if made != len(row.image_places):
                 raise TuningError(

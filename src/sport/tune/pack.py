@@ -59,6 +59,7 @@ def lay_out(trees: Iterable[Tree], renderer: Renderer, max_row_tokens: int) -> t
     """
     made: list[Row] = []
     lost: Counter[str] = Counter()
+    long: list[str] = []
     if not renderer.splits:
         log.warning("the chat template rewrites earlier turns: one row per step (slower)")
     for found in trees:
@@ -69,22 +70,24 @@ def lay_out(trees: Iterable[Tree], renderer: Renderer, max_row_tokens: int) -> t
         except InputError as error:
             raise InputError(f"{found.name}: {error}") from error
         kept = [layout.row() for layout in laid if layout.decided and len(layout) <= max_row_tokens]
-        _count(found, kept, lost, max_row_tokens)
+        if not _complete(found, kept):
+            lost["cut" if kept else "too_long"] += 1
+            lost["pairs"] += found.pairs - sum(len(row.pairs) for row in kept)
+            long.append(found.name)
         lost["rewritten"] += renderer.splits and not whole
         made += kept
     if lost["rewritten"]:
         log.warning("the chat template rewrites turns of %d trajectories: one row per step there", lost["rewritten"])
+    if long:
+        names = ", ".join(long[:5]) + (f" and {len(long) - 5} more" if len(long) > 5 else "")
+        log.warning("longer than max_row_tokens = %d, so cut at a step or left out: %s", max_row_tokens, names)
     return made, +lost
 
 
-def _count(found: Tree, kept: list[Row], lost: Counter[str], limit: int) -> None:
+def _complete(found: Tree, kept: list[Row]) -> bool:
+    """Whether every step that is to be learnt is in some row."""
     done = {completion.identity[1] for row in kept for completion in row.completions}
-    if all(fork.step in done for fork in found.forks if fork.learnt):
-        return
-    lost["cut" if kept else "too_long"] += 1
-    lost["pairs"] += found.pairs - sum(len(row.pairs) for row in kept)
-    what = f"cut after step {max(done)}" if kept else "left out"
-    log.info("%s: longer than max_row_tokens = %d; %s", found.name, limit, what)
+    return all(fork.step in done for fork in found.forks if fork.learnt)
 
 
 def _holds(found: Tree, renderer: Renderer) -> bool:
