@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models import tiny_adapter, tiny_qwen2, tiny_qwen2_vl
-from sport.checkpoint import attach, check, load, load_words, merge
+from models import tiny_qwen2, tiny_qwen2_vl
+from sport.checkpoint import check, load, load_words
 from sport.errors import CheckpointError, ConfigError
 
 
@@ -21,19 +21,9 @@ def source(tmp_path_factory):
     return tiny_qwen2_vl(tmp_path_factory.mktemp("source"))
 
 
-@pytest.fixture(scope="module")
-def good_adapter(tmp_path_factory, source):
-    return tiny_adapter(tmp_path_factory.mktemp("adapter"), source)
-
-
 @pytest.fixture
 def folder(source, tmp_path):
     return Path(shutil.copytree(source, tmp_path / "model"))
-
-
-@pytest.fixture
-def adapter(good_adapter, tmp_path):
-    return Path(shutil.copytree(good_adapter, tmp_path / "adapter"))
 
 
 def refused(folder: Path) -> str:
@@ -212,77 +202,3 @@ def test_a_device_or_precision_that_does_not_exist_is_a_configuration_error(fold
     for wrong in ({"device": "abacus"}, {"dtype": "int4"}):
         with pytest.raises(ConfigError, match=f"controller.{next(iter(wrong))}"):
             load(folder, **wrong)
-
-
-# --------------------------------------------------------------------------------------------- adapters
-
-
-def rewrite(adapter: Path, change) -> None:
-    file = adapter / "adapter_model.safetensors"
-    tensors = load_file(file)
-    change(tensors)
-    save_file(tensors, file, metadata={"format": "pt"})
-
-
-@pytest.mark.parametrize("put_on", [attach, merge])
-def test_an_adapter_goes_on_and_comes_off_exactly(source, adapter, put_on):
-    model = load(source).model
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    ids = torch.tensor([[10, 20, 30]])
-    plain = model(input_ids=ids).logits
-    for _ in range(2):
-        take_off = put_on(model, adapter)
-        assert not torch.allclose(model(input_ids=ids).logits, plain, atol=1e-3)
-        take_off()
-        after = model.state_dict()
-        assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in after)
-        assert all(weight.requires_grad for weight in model.parameters())
-
-
-def rename(tensors):
-    name = min(tensors)
-    tensors[name.replace("layers.0", "layers.7")] = tensors.pop(name)
-
-
-def reshape(tensors):
-    tensors[min(tensors)] = torch.zeros(3, 3)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (rename, "layers.7"),
-        (reshape, "does not fit"),
-        (lambda tensors: tensors.pop(min(tensors)), "or are missing"),
-        (lambda tensors: tensors.update(extra=torch.zeros(1)), "extra"),
-    ],
-)
-@pytest.mark.parametrize("put_on", [attach, merge])
-def test_every_tensor_must_find_its_place(source, adapter, change, words, put_on):
-    rewrite(adapter, change)
-    model = load(source).model
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=words):
-        put_on(model, adapter)
-    after = model.state_dict()
-    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in after)
-
-
-def test_what_is_no_adapter_is_refused(source, adapter, tmp_path):
-    model = load(source).model
-    for bad in (tmp_path / "nowhere", source):
-        with pytest.raises(CheckpointError, match=str(bad)):
-            attach(model, bad)
-    edit(adapter / "adapter_config.json", peft_type="IA3")
-    with pytest.raises(CheckpointError, match="expected a LoRA"):
-        attach(model, adapter)
-    (adapter / "adapter_config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="not readable as JSON"):
-        attach(model, adapter)
-
-
-def test_a_truncated_adapter_is_refused(source, adapter):
-    file = adapter / "adapter_model.safetensors"
-    file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(CheckpointError, match="corrupt or truncated"):
-        attach(load(source).model, adapter)

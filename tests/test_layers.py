@@ -26,9 +26,12 @@ FLOORS = {
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
     5: {"kit", "estimate", "wire", "loop", "ask", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "progress", "show"},
+    6: {"cli", "cli_tune", "progress", "show"},
 }
-ROOMS = {"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"}
+ROOMS = {
+    **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
+    **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render"},
+}
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 # Steps off the table, each with its reason.
@@ -40,6 +43,8 @@ ALLOWED = {
     ("sandbox", "tools.base"): "the one callable that a sandbox is handed, and the bytes it takes",
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
+    ("cli", "cli_tune"): "one door's commands are added by the other",
+    ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
     **{
         (room, "kit"): "the kit is the form that wire fills and loop reads"
@@ -48,15 +53,15 @@ ALLOWED = {
 }
 
 FENCES = {
-    "torch": ("checkpoint", "tune", "llm.local", "llm.embed"),
-    "transformers": ("checkpoint", "tune", "llm.local", "llm.embed"),
-    "peft": ("checkpoint", "tune", "llm.local", "llm.embed"),
+    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "transformers": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "sentence_transformers": ("checkpoint", "tune", "llm.embed"),
     "openai": ("llm",),
     "httpx": ("llm", "tools"),
     "requests": ("llm", "tools"),
-    "typer": ("cli",),
-    "rich": ("cli", "progress", "show"),
+    "typer": ("cli", "cli_tune"),
+    "rich": ("cli", "cli_tune", "progress", "show"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

@@ -1,4 +1,4 @@
-"""The one place that loads a model directory: weights, tokenizer, image processor, LoRA adapter.
+"""The one place that loads a model directory: weights, tokenizer, image processor. Adapters: ``adapters.py``.
 
 A directory is a checkpoint as ``save_pretrained`` writes one. Nothing is fetched from anywhere, no code that lies in a
 directory runs, and pickled weights are refused. Whatever does not fit is a :class:`CheckpointError`: transformers and
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,8 @@ from typing import Any
 
 from sport.errors import CheckpointError, ConfigError
 
-Detach = Callable[[], None]
-"""Takes an adapter off again; the model is then exactly what it was."""
-
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-VISION_TYPES = ("qwen2_vl",)
+QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 _WORDS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 _PICTURES = ("preprocessor_config.json", "processor_config.json")
 
@@ -32,7 +30,7 @@ class Checkpoint:
     """A loaded model directory.
 
     ``model`` is a transformers model in evaluation mode, ``tokenizer`` one with its chat template, ``image_processor``
-    is None for a model that cannot see.
+    is None for a model that cannot see, and the whole processor for one that is not of the Qwen-VL family.
     """
 
     path: Path
@@ -53,20 +51,15 @@ def check(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such directory; give one that holds config.json, weights and a tokenizer")
-    config = _json(path / "config.json")
-    kind = config.get("model_type")
-    if kind not in VISION_TYPES and ("vision_config" in config or kind not in _causal_types()):
-        raise CheckpointError(
-            f"{path}: model_type {kind!r} is not supported; "
-            f"expected {' or '.join(VISION_TYPES)}, or a text-only causal model"
-        )
+    config = read_json(path / "config.json")
+    sees = _sees(path, config)
     if not any((path / name).is_file() for name in _WORDS):
         raise CheckpointError(f"{path}: no tokenizer; expected tokenizer.json; save the tokenizer into this directory")
-    if kind in VISION_TYPES and not any((path / name).is_file() for name in _PICTURES):
+    if sees and not any((path / name).is_file() for name in _PICTURES):
         raise CheckpointError(f"{path}: no image processor; expected {_PICTURES[0]}; copy it from the original model")
-    for file in _weight_files(path):
-        _check_header(file)
-    with quiet(), _explained(path, "config.json does not describe a model; copy it again"):
+    for file in weight_files(path):
+        check_header(file)
+    with quiet(), explained(path, "config.json does not describe a model; copy it again"):
         _auto_config().from_pretrained(path, local_files_only=True, trust_remote_code=False)
     return config
 
@@ -106,25 +99,28 @@ def load_words(path: Path, config: dict[str, Any] | None = None) -> tuple[Any, A
         CheckpointError: see :func:`check`; also a broken tokenizer, or an image processor that cuts other patches than
             the model was built for.
     """
-    from transformers import AutoImageProcessor, AutoTokenizer
+    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
     config = check(path) if config is None else config
-    with quiet(), _explained(path, "the tokenizer cannot be read; save it again"):
+    with quiet(), explained(path, "the tokenizer cannot be read; save it again"):
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the tokenizers library raises bare Exception for a broken file
             raise ValueError(str(error)) from error
-    if config["model_type"] not in VISION_TYPES:
+    if not _sees(path, config):
         return tokenizer, None
-    with quiet(), _explained(path, "the image processor cannot be read; copy it from the original model"):
-        # Not AutoProcessor: it wants a video processor too, and that needs torchvision.
-        family: Any = AutoImageProcessor
+    qwen = config["model_type"] in QWEN_VL
+    # Of the Qwen-VL family not AutoProcessor: it wants a video processor too, and that needs torchvision.
+    family: Any = AutoImageProcessor if qwen else AutoProcessor
+    with quiet(), explained(path, "the image processor cannot be read; copy it from the original model"):
         processor = family.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    _check_patches(path, processor)
+    if qwen:
+        _check_patches(path, processor)
     return tokenizer, processor
 
 
-def _json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object, or a CheckpointError that names the file."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -144,21 +140,40 @@ def _auto_config() -> Any:
     return AutoConfig
 
 
-def _causal_types() -> set[str]:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+def _sees(path: Path, config: dict[str, Any]) -> bool:
+    """Whether a model has eyes, by its kind.
 
-    return set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    Raises:
+        CheckpointError: a kind that transformers does not know, or not as one that writes text.
+    """
+    from transformers.models.auto import modeling_auto as known
+
+    kind = config.get("model_type")
+    if kind in known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return True
+    if kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and "vision_config" not in config:
+        return False
+    if "auto_map" in config:
+        raise CheckpointError(
+            f"{path}: model_type {kind!r} comes with code of its own, which is never run here, so it cannot be tuned; "
+            "serve it elsewhere (vLLM, with --trust-remote-code) and evaluate it by its endpoint"
+        )
+    raise CheckpointError(
+        f"{path}: model_type {kind!r} is not supported; expected {', '.join(QWEN_VL)}, another image-text model of "
+        "transformers, or a text-only causal model"
+    )
 
 
-def _weight_files(path: Path) -> list[Path]:
+def weight_files(path: Path) -> list[Path]:
+    """The safetensors files of a directory, whether they are there or not."""
     index = path / "model.safetensors.index.json"
     if not index.is_file():
         return [path / "model.safetensors"]
-    shards = _json(index).get("weight_map", {})
+    shards = read_json(index).get("weight_map", {})
     return sorted({path / str(name) for name in shards.values()})
 
 
-def _check_header(file: Path) -> None:
+def check_header(file: Path) -> None:
     """A truncated file, or one whose header was damaged, shows here: the header states the file's length."""
     from safetensors import SafetensorError, safe_open
 
@@ -187,10 +202,10 @@ def _check_patches(path: Path, processor: Any) -> None:
 
 def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, Qwen2VLForConditionalGeneration
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    family: Any = Qwen2VLForConditionalGeneration if config["model_type"] in VISION_TYPES else AutoModelForCausalLM
-    with quiet(), _explained(path, "the weights do not fit config.json; copy both from one place"):
+    family: Any = AutoModelForImageTextToText if _sees(path, config) else AutoModelForCausalLM
+    with quiet(), explained(path, "the weights do not fit config.json; copy both from one place"):
         model, report = family.from_pretrained(
             path,
             dtype=getattr(torch, dtype),
@@ -203,13 +218,15 @@ def _load_model(path: Path, config: dict[str, Any], dtype: str) -> Any:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
             raise CheckpointError(
-                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {_some(report[what])}; "
+                f"{path}: weights do not fit config.json, {what.replace('_', ' ')}: {some(report[what])}; "
                 "copy both from one place"
             )
     return model.eval()
 
 
 def _place(model: Any, device: str) -> Any:
+    if device == "cuda" and "LOCAL_RANK" in os.environ:  # one of several processes, each with a GPU of its own
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts, an unknown name is a RuntimeError
@@ -219,119 +236,10 @@ def _place(model: Any, device: str) -> Any:
         ) from error
 
 
-def _some(keys: Any, most: int = 3) -> str:
+def some(keys: Any, most: int = 3) -> str:
+    """The first names of many, for a message."""
     names = sorted(str(key[0]) if isinstance(key, tuple) else str(key) for key in keys)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-# ------------------------------------------------------------------------------------------------ adapters
-
-
-def attach(model: Any, adapter: Path) -> Detach:
-    """Put a LoRA adapter beside the weights of ``model``, in place; call what comes back to take it off.
-
-    Raises:
-        CheckpointError: no PEFT LoRA directory, a broken one, one made for another model, or any tensor of it, or of
-            the layers it asks for, that has no counterpart.
-    """
-    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    wrapped = _attach(model, adapter)
-
-    def detach() -> None:
-        _forget(wrapped, model, flags)
-
-    return detach
-
-
-def merge(model: Any, adapter: Path) -> Detach:
-    """Like :func:`attach`, but added into the weights, so that the model is as fast as before.
-
-    The weights it touches are kept and put back: subtracting would leave rounding errors. In 16-bit precision a merged
-    model rounds away small changes; attach there.
-    """
-    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    wrapped = _attach(model, adapter)
-    kept = {
-        name.removesuffix(".base_layer.weight") + ".weight": weight.detach().clone()
-        for name, weight in model.named_parameters()
-        if name.endswith(".base_layer.weight")
-    }
-    wrapped.merge_and_unload()
-    _forget(wrapped, model, flags)
-
-    def detach() -> None:
-        weights = dict(model.named_parameters())
-        for name, weight in kept.items():
-            weights[name].data.copy_(weight)
-
-    return detach
-
-
-def _attach(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    tensors = _adapter_tensors(adapter)
-    flags = {name: weight.requires_grad for name, weight in model.named_parameters()}
-    with quiet(), _explained(adapter, "the adapter does not fit this model; tune one for it"):
-        try:
-            wrapped: Any = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
-        except (RuntimeError, ValueError, KeyError, TypeError):
-            _strip(model, flags)
-            raise
-    try:
-        _prove(adapter, wrapped, tensors)
-    except CheckpointError:
-        _forget(wrapped, model, flags)
-        raise
-    return wrapped
-
-
-def _adapter_tensors(adapter: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    if not adapter.is_dir():
-        raise CheckpointError(f"{adapter}: no such directory; expected a PEFT adapter (adapter_config.json)")
-    settings = _json(adapter / "adapter_config.json")
-    if settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
-        raise CheckpointError(
-            f"{adapter}: expected a LoRA adapter without biases, got peft_type {settings.get('peft_type')!r}"
-        )
-    file = adapter / "adapter_model.safetensors"
-    _check_header(file)
-    return dict(load_file(file))
-
-
-def _prove(adapter: Path, wrapped: Any, tensors: dict[str, Any]) -> None:
-    """Every tensor of the file is in the model, and the model has no LoRA tensor that the file lacks."""
-    import torch
-    from peft import get_peft_model_state_dict
-
-    placed = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
-    astray = (set(tensors) ^ set(placed)) | {
-        name for name in set(tensors) & set(placed) if not torch.equal(tensors[name].to(placed[name]), placed[name])
-    }
-    if astray:
-        raise CheckpointError(
-            f"{adapter}: {len(astray)} adapter tensors have no place in this model or are missing: {_some(astray)}"
-        )
-
-
-def _forget(wrapped: Any, model: Any, flags: dict[str, bool]) -> None:
-    """Unwrap, and take away the marks that PEFT leaves on a model and warns about the next time."""
-    wrapped.unload()
-    _strip(model, flags)
-
-
-def _strip(model: Any, flags: dict[str, bool]) -> None:
-    from peft.tuners.lora import LoraLayer
-
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
-            model.set_submodule(name, module.get_base_layer())
-    if "peft_config" in vars(model):
-        del model.peft_config
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(flags[name])
 
 
 # ------------------------------------------------------------------------------------------------- silence
@@ -357,7 +265,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path, advice: str) -> Iterator[None]:
+def explained(path: Path, advice: str) -> Iterator[None]:
     """Turn what the libraries raise for a bad directory into one clear line."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError

@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sport.errors import InputError, RunError, UserError
+from sport import cli_tune
+from sport.errors import InputError, RunError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
 if TYPE_CHECKING:
@@ -136,22 +137,26 @@ def _stage(name: str, what: str) -> None:
     """Add the command that does one stage of a run that exists."""
 
     def command(folder: Folder, iteration: Iteration = None) -> None:
-        async def work(kit: Any) -> None:
-            from sport import loop
-
-            await loop.stage(kit, name, iteration)
-
-        with _opened(folder, None) as store:
-            _drive(store, work)
-            _show(store)
+        _do_stage(name, folder, iteration)
 
     app.command(name, help=what)(command)
+
+
+def _do_stage(name: str, folder: Path, iteration: int | None) -> None:
+    async def work(kit: Any) -> None:
+        from sport import loop
+
+        await loop.stage(kit, name, iteration)
+
+    with _opened(folder, None) as store:
+        _drive(store, work)
+        _show(store)
 
 
 _stage("synth", "Write, check and keep the tasks of an iteration.")
 _stage("explore", "Sample and judge candidates step by step.")
 _stage("pairs", "Read preference pairs off the explored trajectories.")
-_stage("tune", "Tune the controller on the pairs.")
+cli_tune.add(app, _do_stage)
 _stage("eval", "Evaluate the controller greedily, without a critic.")
 
 
@@ -420,15 +425,23 @@ def _report(store: Store, out: Path) -> Path:
 
 def _show(store: Store) -> None:
     """Before and after with 95 % intervals, one table a split, and the pairs of every iteration."""
+    from sport import bases
+
     measured = list(store.metrics())
+    seeds = bases.seeded(store.config.controller.checkpoint, store.config.controller.adapter)
     for split in dict.fromkeys(split for _, split, _ in measured):
         columns = [(iteration, metrics) for iteration, found, metrics in measured if found == split]
-        _out().print(_table(split, columns))
+        _out().print(_table(split, columns, "*" if seeds else ""))
+    if seeds:
+        words = " and ".join(seeds)
+        _out().print(
+            f"* the controller was tuned on data grown from items of {words}: no measure of it there", **_PLAIN
+        )
     counts = [f"iteration {k}: {len(store.pairs(k))}" for k in range(1, store.config.iterations + 1)]
     _out().print("pairs: " + ", ".join(counts), **_PLAIN)
 
 
-def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]]) -> Table:
+def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]], mark: str) -> Table:
     """One row a metric, one column an evaluation; the last column is the change in points."""
     table = Table("metric", title=f"{split}: per cent [95 % interval]")
     for place, (iteration, _) in enumerate(columns):
@@ -439,7 +452,7 @@ def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]]) -> Tabl
     for name in dict.fromkeys(name for _, metrics in columns for name in metrics):
         found = [metrics.get(name) for _, metrics in columns]
         change = [_change(found[0], found[-1])] if changed else []
-        table.add_row(name, *(_cell(metric) for metric in found), *change)
+        table.add_row(name + mark, *(_cell(metric) for metric in found), *change)
     return table
 
 
@@ -459,9 +472,9 @@ def _change(first: Metric | None, last: Metric | None) -> str:
 # ------------------------------------------------------------------------------------------------- errors
 
 
-def _mendable(error: BaseException) -> list[UserError]:
+def _mendable(error: BaseException) -> list[UserError | TuningError]:
     """The user's errors in ``error``, which task groups may have wrapped; empty if anything else is in it."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError | TuningError):
         return [error]
     if not isinstance(error, BaseExceptionGroup):
         return []

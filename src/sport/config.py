@@ -24,6 +24,11 @@ Layer = Literal[
 """The walls around a box, in the order in which they go up (docs/SECURITY.md)."""
 
 
+def checkpoint_folder(name: str) -> Path:
+    """The directory of a checkpoint by the name that a user gives it: "nano" is inside the package."""
+    return Path(str(resources.files("sport") / "nano")) if name == "nano" else Path(name)
+
+
 class Section(BaseModel):
     """A frozen part of the configuration without unknown keys."""
 
@@ -54,7 +59,7 @@ class Controller(Section):
     @property
     def folder(self) -> Path:
         """Where the checkpoint lies: "nano" is inside the package."""
-        return Path(str(resources.files("sport") / "nano")) if self.checkpoint == "nano" else Path(self.checkpoint)
+        return checkpoint_folder(self.checkpoint)
 
 
 class Agent(Section):
@@ -105,7 +110,14 @@ class Tune(Section):
     learning_rate: float = Field(default=3e-4, gt=0)
     epochs: int = Field(default=2, ge=1)
     rows_per_step: int = Field(default=4, ge=1, description="trajectories that one optimiser step sees")
-    max_row_tokens: int = Field(default=10240, ge=1)
+    pairs_per_step: int | None = Field(
+        default=None, ge=1, description="pairs that one optimiser step sees; overrides rows_per_step"
+    )
+    max_row_tokens: int = Field(default=10240, ge=1, description="a longer trajectory is cut at a step")
+    batch_tokens: int | None = Field(
+        default=None, ge=1, description="tokens that go through the model at once; None takes max_row_tokens"
+    )
+    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
     warmup: float = Field(default=0.1, ge=0, lt=1)
     save_steps: int = Field(default=25, ge=1)
     report_to: tuple[str, ...] = ()
@@ -173,14 +185,14 @@ class Config(Section):
     tools: Tools = Tools()
 
 
-def load(path: Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a TOML file and apply ``a.b=value`` overrides; values are TOML, and bare words are strings.
+def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
+    """Read a TOML file (None: all defaults), apply ``a.b=value`` overrides; values are TOML, and bare words strings.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a wrong type, a value out of range.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such configuration; try configs/demo.toml") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -190,7 +202,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     changes = list(overrides)
     for override in changes:
         _apply(data, override)
-    return parse(data, " ".join([str(path), *(f"--set {change}" for change in changes)]))
+    return parse(data, " ".join([*([str(path)] if path else []), *(f"--set {change}" for change in changes)]))
 
 
 def parse(data: Mapping[str, Any], source: str) -> Config:

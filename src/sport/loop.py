@@ -21,6 +21,7 @@ from sport.kit import Kit
 from sport.pairs import read
 from sport.sandbox.layers.report import tier, vector
 from sport.synth.stage import synthesise
+from sport.tune import card
 from sport.types import Json, Pair, Task
 
 STAGES = ("synth", "explore", "pairs", "tune", "eval")
@@ -141,12 +142,15 @@ async def _eval(kit: Kit, iteration: int) -> dict[str, Json]:
         kit.llm, kit.dialect, kit.sandbox, kit.store, kit.config.agent, seed=kit.config.seed, iteration=iteration
     )
     note: dict[str, Json] = {}
+    adapter = kit.store.adapter(iteration)
     for split, number in _splits(kit.config):
         figures = await evaluate(
             kit.store, _exam(kit, split, number), agent, kit.llm, world.score,
             iteration=iteration, in_flight=kit.config.eval.in_flight, progress=kit.progress,
         )  # fmt: skip
         kit.store.add_metrics(iteration, split, figures)
+        if adapter is not None:
+            card.score(kit.store.folder / adapter, f"iteration {iteration}", split, figures)
         note |= {f"{split} {name}": metric.value for name, metric in figures.items()}
     return note
 

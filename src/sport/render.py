@@ -3,7 +3,8 @@
 A conversation is rendered in segments: the prompt up to the first action, every action, and what stands between one
 action and the next. :class:`Renderer` proves at load that the segments, tokenised one by one, are exactly the tokens of
 the whole conversation rendered at once; where a chat template rewrites or strips earlier turns this does not hold, and
-``segmentable`` is False.
+``segmentable`` is False. ``splits`` says whether it holds at least for a conversation with nothing to strip; whoever
+knows the words can then see whether they are of that kind (``tune.pack``).
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import jinja2
 import PIL.Image
 
 from sport.errors import CheckpointError, InputError
+from sport.eyes import Picture, eyes
 from sport.types import File, Image, Message, ReadFile, Text
+
+__all__ = ["Picture", "Renderer", "Segment"]
 
 _ANSWER = "An answer without a name."  # stands for a turn of the model where a template is taken apart
 _PIXELS = 50_000_000  # a picture with more is refused before it is unpacked
@@ -33,16 +37,10 @@ class Segment:
     images: tuple[File, ...] = ()
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture as the vision tower takes it: patches (P, C), float32, and its grid (t, h, w) in patches."""
-
-    pixels: np.ndarray[Any, np.dtype[np.float32]]
-    grid: tuple[int, int, int]
-
-
 class Renderer:
     """Messages to token ids for one checkpoint: its tokenizer, its chat template, its image processor.
+
+    ``image_processor`` is that of the Qwen-VL family, or a whole processor of transformers for another kind of model.
 
     Text that looks like a control token (``<|im_end|>`` in an observation) is made harmless before it is tokenised.
     Completions keep the model's raw text; one that was cut at the token limit gets no end marker. In the history of
@@ -61,16 +59,16 @@ class Renderer:
                 f"{tokenizer.name_or_path}: the tokenizer has no chat template; add chat_template.jinja"
             )
         self.tokenizer = tokenizer
-        self._processor = image_processor
+        self._eyes = eyes(image_processor, tokenizer)
         self._read = read
         self._control = sorted({t.content for t in tokenizer.added_tokens_decoder.values() if t.special}, key=len)
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
-        self._grids: dict[str, tuple[int, int, int]] = {}
+        self._expansions: dict[str, tuple[tuple[int, ...], tuple[int, int, int] | None]] = {}
         self._memory = memory
-        image_id = tokenizer.convert_tokens_to_ids("<|image_pad|>")
-        self._image_id = -1 if image_id is None or image_processor is None else int(image_id)
+        self._listed = False
         self._lead, self.end_id = self._find_end()
-        self.segmentable = self._prove()
+        self.segmentable = self._prove(_AWKWARD)
+        self.splits = self.segmentable or self._prove(_CLEAN)
 
     # ------------------------------------------------------------------------------------------ segments
 
@@ -83,13 +81,35 @@ class Renderer:
         ids = self._encode(self._neutral(raw))
         return (*ids, self.end_id) if finished else tuple(ids)
 
-    def between(self, message: Message) -> Segment:
+    def closed(self, raw: str) -> Segment:
+        """A turn of the model within a history: always with its end-of-turn token."""
+        return Segment(self.completion(raw, True))
+
+    def between(self, messages: Message | Sequence[Message]) -> Segment:
         """What follows an action's end-of-turn token: the observation's turn and the header of the next action."""
-        return self._segment(self._between_text(message), _images([message]))
+        messages = [messages] if isinstance(messages, Message) else list(messages)
+        return self._segment(self.words_between(messages), _images(messages))
 
     def text(self, ids: Sequence[int]) -> str:
         """Ids of a completion as raw text, without control tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    # --------------------------------------------------------------------------------------------- words
+
+    def words(self, messages: Sequence[Message]) -> str:
+        """The text that :meth:`prompt` tokenises; every picture is one placeholder in it."""
+        return self._template(messages, generate=True)
+
+    def words_closed(self, raw: str) -> str:
+        """The text that :meth:`closed` tokenises."""
+        return self._neutral(raw) + self._lead
+
+    def words_between(self, messages: Sequence[Message]) -> str:
+        """The text that :meth:`between` tokenises."""
+        before = [_user("x"), _answer(_ANSWER)]
+        closed = self._template(before, generate=False)
+        whole = self._template([*before, *messages], generate=True)
+        return whole[closed.rindex(_ANSWER) + len(_ANSWER) + len(self._lead) :]
 
     # ------------------------------------------------------------------------------------------ pictures
 
@@ -100,14 +120,14 @@ class Renderer:
             InputError: Pillow cannot read it, it has more than 50 million pixels, or it is too narrow for the model.
             CheckpointError: the checkpoint has no image processor.
         """
-        if self._processor is None:
+        if self._eyes is None:
             raise CheckpointError(
                 "a task has a picture, but the checkpoint cannot see (no preprocessor_config.json); use a Qwen2-VL one"
             )
         kept = self._pictures.pop(file.sha256, None)
         picture = self._patches(file) if kept is None else kept
         self._pictures[file.sha256] = picture
-        self._grids[file.sha256] = picture.grid
+        self._expansions[file.sha256] = (picture.tokens, self._eyes.grid(picture))
         self._forget_oldest()
         return picture
 
@@ -117,31 +137,34 @@ class Renderer:
 
         It is -1, which no token has, where the checkpoint cannot see.
         """
-        return self._image_id
+        return -1 if self._eyes is None else self._eyes.image_id
 
     def vectors(self, file: File) -> int:
         """How many placeholder tokens a picture takes."""
-        if file.sha256 not in self._grids:
+        return self._expansion(file)[0].count(self.image_id)
+
+    def grid(self, file: File) -> tuple[int, int, int] | None:
+        """A picture's vectors by (time, height, width), where positions count along its axes; else None."""
+        return self._expansion(file)[1]
+
+    def _expansion(self, file: File) -> tuple[tuple[int, ...], tuple[int, int, int] | None]:
+        if file.sha256 not in self._expansions:
             self.picture(file)
-        t, h, w = self._grids[file.sha256]
-        assert self._processor is not None
-        return int(t * h * w // self._processor.merge_size**2)
+        return self._expansions[file.sha256]
 
     def _patches(self, file: File) -> Picture:
-        assert self._processor is not None
+        assert self._eyes is not None
         try:
             with PIL.Image.open(io.BytesIO(self._read(file))) as opened:
                 if opened.width * opened.height > _PIXELS:
                     raise ValueError(f"{opened.width} x {opened.height} pixels; at most {_PIXELS} are read")
-                out = self._processor(images=[opened.convert("RGB")], return_tensors="np")
+                return self._eyes.look(opened.convert("RGB"))
         except (OSError, ValueError, SyntaxError, EOFError, PIL.Image.DecompressionBombError) as error:
             # Pillow's decoders raise all of these for broken files, the processor ValueError for a mere line
             raise InputError(f"{file.name}: not a picture that can be looked at ({error})") from error
-        t, h, w = (int(x) for x in out["image_grid_thw"][0])
-        return Picture(np.asarray(out["pixel_values"], dtype=np.float32), (t, h, w))
 
     def _forget_oldest(self) -> None:
-        while len(self._pictures) > 1 and sum(p.pixels.nbytes for p in self._pictures.values()) > self._memory:
+        while len(self._pictures) > 1 and sum(p.size for p in self._pictures.values()) > self._memory:
             self._pictures.popitem(last=False)
 
     # ------------------------------------------------------------------------------------------- details
@@ -153,12 +176,12 @@ class Renderer:
         if ids.count(self.image_id) != len(images):
             raise CheckpointError(
                 f"{self.tokenizer.name_or_path}: the chat template writes {ids.count(self.image_id)} placeholders for "
-                f"{len(images)} pictures; expected <|image_pad|> once for each"
+                f"{len(images)} pictures; expected one of token {self.image_id} for each"
             )
-        counts = iter([self.vectors(file) for file in images])
+        tokens = iter([self._expansion(file)[0] for file in images])
         expanded: list[int] = []
         for token in ids:
-            expanded.extend([token] * next(counts) if token == self.image_id else [token])
+            expanded.extend(next(tokens) if token == self.image_id else [token])
         return Segment(tuple(expanded), images)
 
     def _encode(self, text: str) -> list[int]:
@@ -169,7 +192,7 @@ class Renderer:
         return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generate))
 
     def _content(self, message: Message) -> str | list[dict[str, str]]:
-        if all(isinstance(part, Text) for part in message.parts):
+        if not self._listed and all(isinstance(part, Text) for part in message.parts):
             return self._neutral(message.text)
         content: list[dict[str, str]] = []
         for is_text, parts in itertools.groupby(message.parts, key=lambda part: isinstance(part, Text)):
@@ -186,15 +209,9 @@ class Renderer:
                 text = text.replace(token, token[0] + "\u200b" + token[1:])
         return text
 
-    def _between_text(self, message: Message) -> str:
-        before = [_user("x"), _answer(_ANSWER)]
-        closed = self._template(before, generate=False)
-        whole = self._template([*before, message], generate=True)
-        return whole[closed.rindex(_ANSWER) + len(_ANSWER) + len(self._lead) :]
-
     def _find_end(self) -> tuple[str, int]:
         """The text from the end of a turn's words to just after its end-of-turn token, and that token's id."""
-        closed = self._template([_user("x"), _answer(_ANSWER)], generate=False)
+        closed = self._closed_turn()
         rest = closed[closed.rindex(_ANSWER) + len(_ANSWER) :]
         token = next((t for t in reversed(self._control) if rest.lstrip().startswith(t)), None)
         if token is None:
@@ -205,16 +222,39 @@ class Renderer:
         lead = rest[: rest.index(token) + len(token)]
         return lead, int(self.tokenizer.convert_tokens_to_ids(token))
 
-    def _prove(self) -> bool:
-        """Two actions and two observations, with white space at the ends that some templates strip."""
-        turns = [_user(" What is on it? "), _answer("Thought: a.\nCode:\n```py\nx = 1\n```\n")]
-        turns += [_user("Observation: 12\nthe end\n"), _answer(" Code:\nb"), _user("Observation:")]
+    def _closed_turn(self) -> str:
+        """A question and an answer as the template has them; some templates read contents only as lists of parts."""
+        turns = [_user("x"), _answer(_ANSWER)]
+        for self._listed in (False, True):
+            try:
+                closed = self._template(turns, generate=False)
+            except (jinja2.TemplateError, TypeError):
+                continue  # this way of writing it is not the template's
+            if _ANSWER in closed:
+                return closed
+        raise CheckpointError(f"{self.tokenizer.name_or_path}: the chat template leaves the model's turns out")
+
+    def _prove(self, words: tuple[str, str, str, str, str]) -> bool:
+        """Whether a conversation of two actions and two observations is its segments, token by token."""
+        asked, first, seen, second, more = words
+        turns = [_user(asked), _answer(first), _user(seen), _answer(second), _user(more)]
         parts = list(self.prompt(turns[:1]).ids)
         for action, observation in ((turns[1], turns[2]), (turns[3], turns[4])):
             parts += (*self.completion(action.text, True), *self.between(observation).ids)
         return self.prompt(turns).ids == tuple(parts) and self._lead == self.tokenizer.convert_ids_to_tokens(
             self.end_id
         )
+
+
+# White space at the ends, which some templates strip; and a conversation that gives them nothing to strip.
+_AWKWARD = (
+    " What is on it? ",
+    "Thought: a.\nCode:\n```py\nx = 1\n```\n",
+    "Observation: 12\nthe end\n",
+    " Code:\nb",
+    "Observation:",
+)
+_CLEAN = ("What is on it?", "Thought: a.\nCode:\n```py\nx = 1\n```", "Observation: 12", "Code:\nb", "Observation:")
 
 
 def _user(text: str) -> Message:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import checkpoint
+from sport import adapters, checkpoint
 from sport.config import Config
 from sport.dialect import Dialect
 from sport.errors import ConfigError
@@ -78,7 +78,7 @@ def build(store: Store, progress: Progress) -> Kit:
     dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     loaded = checkpoint.load(config.controller.folder, device=config.controller.device, dtype=config.controller.dtype)
     if config.controller.adapter is not None:
-        checkpoint.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
+        adapters.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
     llm = LocalLLM(loaded, store.read)
     return Kit(
         config=config,
@@ -119,7 +119,8 @@ def _tuner(
     def tune(
         iteration: int, trajectories: Sequence[Trajectory], pairs: Sequence[Pair], previous: Path | None
     ) -> tuple[Path | None, dict[str, Json]]:
-        from sport.tune import pack
+        from sport.tune import card, pack
+        from sport.tune.own import figures
         from sport.tune.run import tune as run
 
         rows, lost = pack.rows(trajectories, pairs, dialect, renderer, config.tune.max_row_tokens)
@@ -138,6 +139,9 @@ def _tuner(
             progress=progress,
             resume=True,
         )
+        source = {"name": f"run {folder.name}, iteration {iteration}", "records": len(trajectories)}
+        facts = {"iteration": iteration, **figures(result, config.tune)}
+        card.add(result.adapter, method="preference", data=[source], facts=facts, previous=previous)
         first, last = result.history[0], result.history[-1]
         note = {
             "tuned": True,

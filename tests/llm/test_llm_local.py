@@ -11,7 +11,8 @@ import torch
 
 from conformance.llm import LLMSuite, ask
 from models import picture_file, tiny_adapter, tiny_qwen2, tiny_qwen2_vl
-from sport.checkpoint import Checkpoint, attach, load
+from sport.adapters import attach
+from sport.checkpoint import Checkpoint, load
 from sport.errors import CheckpointError, ContentError
 from sport.llm.local import LocalLLM
 from sport.types import File, Image, Message, Sampling, Text

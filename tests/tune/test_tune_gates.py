@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from models import tiny_tokenizer
 from sport import pairs
-from sport.checkpoint import load
 from sport.config import Tune
-from sport.errors import CheckpointError
 from sport.tune import adapter, attention
 from sport.tune.batch import collate
-from sport.tune.forward import Scorer
+from sport.tune.forward import Scorer, installed
 from sport.tune.loss import preference_loss
-from sport.tune.pack import Row, rows
+from sport.tune.pack import rows
+from sport.tune.row import Row
 from sport.types import Pair, Trajectory
 from tune import slow
 from tune.trees import Bench, Shape, bench
+from zoo import KINDS
 
 CASES = {
     "one step, two candidates": Shape(steps=1, n=2),
@@ -59,15 +57,29 @@ def norm_in_full(self: Any, hidden: torch.Tensor) -> torch.Tensor:
     return self.weight * hidden * (hidden.pow(2).mean(-1, keepdim=True) + self.variance_epsilon).rsqrt()
 
 
-@pytest.fixture(scope="module")
-def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+@contextmanager
+def in_full(folder: Path, kind: str) -> Iterator[Bench]:
     """A tiny model in float64, under LoRA."""
-    found = bench(tmp_path_factory.mktemp("model"))
+    found = bench(folder, kind=kind)
     for module in found.checkpoint.model.modules():
-        if type(module).__name__ == "Qwen2VLRMSNorm":
+        if type(module).__name__.endswith("RMSNorm"):
             module.forward = MethodType(norm_in_full, module)
     with ExitStack() as stack:
         tuned(found, stack)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The kind that most gates are about: Qwen2-VL."""
+    with in_full(tmp_path_factory.mktemp("model"), "qwen2_vl") as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One kind after another."""
+    with in_full(tmp_path_factory.mktemp(request.param), request.param) as found:
         yield found
 
 
@@ -80,7 +92,7 @@ def lay_out(found: Bench, trajectory: Trajectory, asked: list[Pair] | None = Non
 
 def tree_scores(found: Bench, made: list[Row]) -> dict[tuple[str, int, int], torch.Tensor]:
     batch = collate(made)
-    with attention.installed(found.checkpoint.model):
+    with installed(found.checkpoint.model):
         scores = Scorer(found.checkpoint.model, found.renderer.picture).log_probs(batch)
     return dict(zip(batch.identities, scores, strict=True))
 
@@ -188,7 +200,7 @@ def test_padded_batches_equal_single_rows(exact: Bench) -> None:
 def test_one_row_per_step_gives_the_same(exact: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     trajectory = exact.trajectory(Shape(steps=3, n=3, task_pictures=1, cut=0), seed=9)
     tree = tree_scores(exact, lay_out(exact, trajectory))
-    monkeypatch.setattr(exact.renderer, "segmentable", False)
+    monkeypatch.setattr(exact.renderer, "splits", False)
     made = lay_out(exact, trajectory)
     assert len(made) == 3
     assert distance(vector(tree_scores(exact, made)), vector(tree)) <= 1e-9
@@ -214,21 +226,22 @@ def test_the_model_is_as_before_afterwards(tmp_path: Path) -> None:
     assert torch.equal(before, model(input_ids=ids).logits)
 
 
-def test_a_model_that_reads_text_only_learns_from_rows_too(tmp_path: Path) -> None:
-    size = tiny_tokenizer(tmp_path)
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
-    config = Qwen2Config(vocab_size=size, hidden_size=64, intermediate_size=96, initializer_range=0.1, **heads)
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path)
-    found = Bench(load(tmp_path, dtype="float64"))
-    trajectory = found.trajectory(Shape(steps=3, n=4), seed=10)
-    asked = pairs.read(trajectory)[0]
-    reference = slow.all_log_probs(found, trajectory, asked)
-    assert distance(vector(tree_scores(found, lay_out(found, trajectory))), vector(reference)) <= 1e-9
+TEXTS = (Shape(steps=3, n=4), Shape(steps=2, n=3, cut=0, empty=(1, 0), length=30), Shape(steps=4, n=2, silent=1))
+PICTURES = (Shape(steps=3, n=3, task_pictures=2, seen_after=1), Shape(steps=2, n=4, task_pictures=1, tie=0))
 
 
-def test_an_unproven_kind_of_model_is_refused() -> None:
-    model = LlamaForCausalLM(
-        LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
-    )
-    with pytest.raises(CheckpointError, match="llama: no such model can be tuned here; expected one of qwen2"):
-        Scorer(model, lambda file: pytest.fail("no picture is asked for"))
+def test_every_kind_equals_one_candidate_at_a_time(each: Bench) -> None:
+    """Several trajectories in one pack; gradients over all of the LoRA."""
+    shapes = TEXTS if each.checkpoint.image_processor is None else TEXTS[:2] + PICTURES
+    trajectories = [each.trajectory(shape, seed=i, name=f"t{i}") for i, shape in enumerate(shapes)]
+    asked = [pair for t in trajectories for pair in pairs.read(t)[0]]
+    made, lost = rows(trajectories, asked, each.dialect, each.renderer, 4096)
+    assert not lost["cut"] and not lost["too_long"]
+    tree = tree_scores(each, made)
+    reference = {}
+    for trajectory in trajectories:
+        mine = [pair for pair in asked if pair.trajectory == trajectory.id]
+        reference |= slow.all_log_probs(each, trajectory, mine)
+    assert tree.keys() == reference.keys()
+    assert distance(vector(tree), vector(reference)) <= 1e-9
+    assert distance(gradients(each, tree, asked), gradients(each, reference, asked)) <= 1e-9

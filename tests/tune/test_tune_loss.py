@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from sport.tune import loss
-from sport.tune.attention import Table
 from sport.tune.loss import negative_log_likelihood, preference_loss, sequence_log_probs
 
 
@@ -72,17 +71,3 @@ def test_bfloat16_is_summed_in_float32() -> None:
     places = torch.arange(3)
     found = sequence_log_probs(torch.ones(3, 4, dtype=torch.bfloat16), head, places, places, places, 3, vocabulary=8)
     assert found.dtype == torch.float32
-
-
-def test_who_sees_whom() -> None:
-    # trunk 0 1 2, leaf 1 after two trunk tokens, leaf 2 after three, one place of padding
-    table = Table(torch.tensor([[0, 0, 0, 1, 1, 2, -1]]), torch.tensor([[3, 3, 3, 2, 2, 3, 0]]))
-    assert table.allowed()[0].int().tolist() == [
-        [1, 0, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0, 0],
-        [1, 1, 0, 1, 0, 0, 0],
-        [1, 1, 0, 1, 1, 0, 0],
-        [1, 1, 1, 0, 0, 1, 0],
-        [0, 0, 0, 0, 0, 0, 1],
-    ]

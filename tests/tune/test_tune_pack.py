@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from models import CHAT_TEMPLATE
 from sport import pairs
-from sport.tune.pack import Row, place, rows, sft_rows
-from sport.types import Trajectory
+from sport.errors import InputError
+from sport.tune import pack
+from sport.tune.layout import place
+from sport.tune.pack import rows, sft_rows
+from sport.tune.row import Row
+from sport.tune.tree import Fork, Tree, Turn
+from sport.types import Message, Text, Trajectory
 from tune.trees import Bench, Shape, bench
 
 
@@ -81,7 +87,7 @@ def test_pairs_point_at_their_completions(found: Bench) -> None:
     assert named == [((p.trajectory, p.step, p.chosen), (p.trajectory, p.step, p.rejected)) for p in asked]
 
 
-def test_too_long_is_cut_at_a_step_and_counted(found: Bench) -> None:
+def test_too_long_is_cut_at_a_step_counted_and_named(found: Bench, caplog: pytest.LogCaptureFixture) -> None:
     trajectory = found.trajectory(Shape(steps=4, n=3), seed=6)
     (whole,), lost = lay_out(found, trajectory)
     assert not lost
@@ -94,6 +100,7 @@ def test_too_long_is_cut_at_a_step_and_counted(found: Bench) -> None:
     none, lost = lay_out(found, trajectory, limit=10)
     assert not none
     assert lost == Counter(too_long=1, pairs=len(whole.pairs))
+    assert caplog.messages[-1] == "longer than max_row_tokens = 10, so cut at a step or left out: t0"
 
 
 @pytest.mark.parametrize("limit", range(40, 400, 23))
@@ -119,8 +126,68 @@ def test_sft_learns_the_trunk_and_has_no_leaves(found: Bench) -> None:
 def test_where_a_template_rewrites_turns_every_step_has_a_row(
     found: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(found.renderer, "segmentable", False)
+    monkeypatch.setattr(found.renderer, "splits", False)
     made, lost = lay_out(found, found.trajectory(Shape(steps=3, n=3), seed=9))
     assert len(made) == 3 and not lost
     assert all(len(row.pairs) == 2 for row in made)
     assert "one row per step" in caplog.text
+
+
+THINKING = CHAT_TEMPLATE.replace(  # as Qwen3's does: reasoning in earlier turns is dropped
+    "{{ message['content'] }}",
+    "{{ message['content'].split('</think>')[-1] if loop.index0 < messages | length - 2 else message['content'] }}",
+)
+
+
+def test_a_template_that_rewrites_some_turns_is_caught_trajectory_by_trajectory(
+    found: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(found.checkpoint.tokenizer, "chat_template", THINKING)
+    other = Bench(found.checkpoint, found.blobs)
+    plain = other.trajectory(Shape(steps=3, n=2), seed=10, name="plain")
+    data = other.trajectory(Shape(steps=3, n=2), seed=11, name="thinks").model_dump()
+    for candidate in data["steps"][0]["candidates"]:
+        candidate["action"]["raw"] = "<think>so</think>" + candidate["action"]["raw"]
+    thinks = Trajectory.model_validate(data)
+    made, lost = lay_out(other, plain, thinks)
+    assert [row.trajectory for row in made] == ["plain", "thinks", "thinks", "thinks"]
+    assert lost == Counter(rewritten=1) and "1 trajectories" in caplog.text
+    for row, step in zip(made[1:], range(3), strict=True):
+        history = other.dialect.history(thinks.task, thinks.steps[:step])
+        assert row.ids[row.segment == 0].tolist() == list(other.renderer.prompt(history).ids)
+
+
+def test_a_picture_that_cannot_be_read_names_its_trajectory(found: Bench) -> None:
+    trajectory = found.trajectory(Shape(task_pictures=1), seed=12, name="t12")
+    found.blobs[trajectory.task.files[0].sha256] = b"\x89PNG\r\n\x1a\n cut off"
+    other = Bench(found.checkpoint, found.blobs)
+    with pytest.raises(InputError, match=r"t12: scene0\.png: not a picture"):
+        lay_out(other, trajectory)
+
+
+def message(text: str) -> Message:
+    return Message(role="user", parts=(Text(text=text),))
+
+
+@pytest.mark.parametrize(
+    ("tree", "problem"),
+    [
+        (Tree("t", (message("?"),), ()), "t: an empty trajectory"),
+        (Tree("t", (), (Fork(0, Turn(0, "a")),)), "t: an empty trajectory"),
+        (Tree("t", (message("?"),), (Fork(0, Turn(0, "a"), (Turn(1, "a"),)),)), "candidate 1 is chosen and rejected"),
+        (Tree("t", (message("?"),), (Fork(0, Turn(0, "a"), (Turn(0, "b"),)),)), "two candidates have one number"),
+        (Tree("t", (message("?"),), (Fork(0, Turn(0, "a")), Fork(0, Turn(0, "b")))), "two steps have one number"),
+    ],
+)
+def test_what_nothing_can_be_learnt_from_is_refused_by_name(found: Bench, tree: Tree, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        pack.lay_out([tree], found.renderer, 4096)
+
+
+def test_several_messages_may_stand_between_two_steps(found: Bench) -> None:
+    after = (message("Observation: 1"), message("Hint: look again"))
+    forks = (Fork(0, Turn(0, "a"), after=after), Fork(1, Turn(0, "b"), (Turn(1, "c"),)))
+    tree = Tree("t", (message("?"),), forks)
+    (row,), _ = pack.lay_out([tree], found.renderer, 4096)
+    history = found.renderer.prompt(tree.history(1)).ids
+    assert tuple(row.ids[: len(history)].tolist()) == history

@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from sport import checkpoint, pairs
 from sport.config import Tune
 from sport.errors import CheckpointError, RunError, TuningError
-from sport.tune import attention
 from sport.tune.batch import collate
-from sport.tune.forward import Scorer
-from sport.tune.pack import Row, rows, sft_rows
+from sport.tune.forward import Scorer, installed
+from sport.tune.pack import rows, sft_rows
+from sport.tune.row import Row
 from sport.tune.run import TuneResult, tune
 from tune.trees import Bench, Shape, bench
 
@@ -143,7 +143,7 @@ def test_the_adapter_is_a_plain_one(ready: tuple[Bench, list[Row]], undisturbed:
     batch, scorer = collate(made[:2]), Scorer(found.checkpoint.model, found.renderer.picture)
 
     def scores() -> torch.Tensor:
-        with torch.no_grad(), attention.installed(found.checkpoint.model):
+        with torch.no_grad(), installed(found.checkpoint.model):
             return scorer.log_probs(batch)
 
     before = scores()
@@ -155,8 +155,10 @@ def test_the_adapter_is_a_plain_one(ready: tuple[Bench, list[Row]], undisturbed:
     config = json.loads((undisturbed.adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"
     assert sorted(path.name for path in undisturbed.adapter.iterdir()) == [
+        "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "sport.json",
     ]
     assert not re.search(r'"/', json.dumps(config))
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from models import tiny_qwen2_vl
 from sport.checkpoint import Checkpoint, load
 from sport.dialect import Dialect
 from sport.render import Renderer
 from sport.types import Action, Candidate, File, Observation, Step, Task, Trajectory, Verdict
+from zoo import KINDS
 
 WORDS = ("read label", "sugar", "12 g", "count", "circles", "red", "blue", " = ", "(x)", "ocr", "print", "2 + 7", "\n")
 
@@ -83,9 +83,10 @@ class Bench:
         return Step(index=k, candidates=tuple(candidates), verdict=Verdict(best=best, tied=tied))
 
 
-def bench(folder: Path, dtype: str = "float64", **size: int) -> Bench:
-    """A bench on a fresh tiny Qwen2-VL."""
-    return Bench(load(tiny_qwen2_vl(folder, **size), dtype=dtype))
+def bench(folder: Path, dtype: str = "float64", kind: str = "qwen2_vl") -> Bench:
+    """A bench on a fresh tiny checkpoint of one of the zoo's kinds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Bench(load(KINDS[kind](folder), dtype=dtype))
 
 
 def _words(draw: random.Random, n: int) -> str:

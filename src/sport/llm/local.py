@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sport.checkpoint import Checkpoint, Detach, attach, merge
-from sport.errors import ContentError, InputError
+from sport.adapters import Detach, attach, merge
+from sport.checkpoint import Checkpoint
+from sport.errors import CheckpointError, ContentError, InputError
 from sport.llm.base import LLM
 from sport.llm.lanes import Batcher, Waiting
 from sport.render import Renderer, Segment
@@ -201,6 +202,11 @@ class Decoder:
         self._renderer = renderer
         self._text = model.config.get_text_config()
         self._sees = hasattr(model.config, "vision_config")
+        if self._sees and not hasattr(model.model, "get_rope_index"):
+            raise CheckpointError(
+                f"{model.config.model_type}: sees, but is not of the Qwen-VL family, so it cannot answer here; "
+                "serve it elsewhere (vLLM) and use its endpoint"
+            )
         self.context = int(self._text.max_position_embeddings)
         self._ends = torch.tensor(sorted({renderer.end_id, *_eos(model)}), device=model.device)
 

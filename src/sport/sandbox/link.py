@@ -1,4 +1,4 @@
-"""Messages with files between a host and a sandbox that runs elsewhere: over the pipes of a program, ``docker run`` say.
+"""Messages with files between a host and a sandbox that runs elsewhere: over a program's pipes, ``docker run`` say.
 
 A message is a 4-byte big-endian length, one JSON object, and the bytes of the files that it names, in the order of its
 list ``sizes``. It is bounded on both sides, NaN and duplicate keys are refused as in :mod:`~sport.sandbox.frames`, and

@@ -19,7 +19,7 @@ from sport.sandbox.inside import State
 
 
 class Plain(State):
-    """A state that its host has started as a program. It ends at its next step at the latest when its channel closes."""
+    """A state that its host has started as a program. When its channel closes, it ends at its next step."""
 
     def _settle(self) -> None:
         control, out, err = self._descriptors

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sport import checkpoint
+from sport import adapters, checkpoint
+from sport.adapters import NAME
 from sport.config import Tune
 from sport.errors import CheckpointError, TuningError
+from sport.tune import card
 
-NAME = "default"
+_SIGHT = re.compile(r"(?:^|[._])(?:vision|visual|image|vit|siglip|clip|projector|merger|resampler|connector)(?:[._]|$)")
 
 
 def pattern(model: Any, targets: tuple[str, ...]) -> str:
     """A regular expression for the modules of the language model that are called as one of ``targets``.
+
+    Only what lies in the model's decoder, and in no part of it that sees: a vision tower may well have a ``q_proj``
+    of its own (CLIP's).
 
     Raises:
         TuningError: a target that no module is called.
     """
     decoder = model.get_decoder()
     prefix = next(name for name, module in model.named_modules() if module is decoder)
+    inside = [name for name, _ in decoder.named_modules() if not _SIGHT.search(name)]
     for target in targets:
-        if not any(name.split(".")[-1] == target for name, _ in decoder.named_modules()):
+        if not any(name.split(".")[-1] == target for name in inside):
             raise TuningError(f"tune.targets: the language model has no module called {target!r}")
     names = "|".join(re.escape(target) for target in targets)
-    return rf"{re.escape(prefix)}\..*\.(?:{names})"
+    sight = sorted({name for name, _ in decoder.named_modules() if _SIGHT.search(name)}, key=len)
+    roots = [name for i, name in enumerate(sight) if not any(name.startswith(f"{root}.") for root in sight[:i])]
+    blind = "".join(rf"(?!{re.escape(root)}(?:\.|$))" for root in roots)
+    return rf"{re.escape(prefix)}\.{blind}(?:.*\.)?(?:{names})" if prefix else rf"{blind}(?:.*\.)?(?:{names})"
 
 
 @contextmanager
@@ -58,31 +67,43 @@ def attached(model: Any, base: str, settings: Tune, previous: Path | None, seed:
             )
             tuned: Any = peft.PeftModel(model, config, adapter_name=NAME)
         else:
-            tuned = _continued(model, previous)
+            tuned = adapters.wrap(model, previous, trainable=True, dropout=settings.dropout)
     try:
         config = tuned.peft_config[NAME]
-        if (config.r, config.lora_alpha, config.target_modules) != (settings.rank, settings.alpha, wanted):
-            raise TuningError(f"{previous}: rank, alpha or targets are not those of [tune]; they cannot change midway")
+        if previous is not None:
+            _same(previous, tuned, settings, wanted)
+            config.target_modules = wanted
         config.base_model_name_or_path = base
         yield tuned
     finally:
-        tuned.unload()
-        if hasattr(model, "peft_config"):
-            del model.peft_config
-        for name, weight in model.named_parameters():
-            weight.requires_grad_(flags[name])
+        adapters.forget(tuned, model, flags)
 
 
-def _continued(model: Any, previous: Path) -> Any:
-    import peft
+def _same(previous: Path, tuned: Any, settings: Tune, wanted: str) -> None:
+    """Rank, alpha and layers of an adapter that is gone on with are those of the settings."""
+    from peft.tuners.lora import LoraLayer
 
-    detach = checkpoint.attach(model, previous)  # proves that every tensor finds its place, where PEFT would only warn
-    detach()
-    return peft.PeftModel.from_pretrained(model, str(previous), adapter_name=NAME, is_trainable=True)
+    config, modules = tuned.peft_config[NAME], dict(tuned.base_model.model.named_modules())
+    has = {name for name, module in modules.items() if isinstance(module, LoraLayer)}
+    asked = {name for name in modules if re.fullmatch(wanted, name)}
+    if (config.r, config.lora_alpha) != (settings.rank, settings.alpha) or has != asked:
+        raise TuningError(
+            f"{previous}: rank, alpha or targets are not those of [tune]; they cannot change midway. It has rank "
+            f"{config.r}, alpha {config.lora_alpha}, on {', '.join(sorted({name.split('.')[-1] for name in has}))}"
+        )
 
 
-def save(tuned: Any, folder: Path) -> None:
+def shape(adapter: Path) -> dict[str, Any]:
+    """Rank, alpha and targets of an adapter, as fields of ``config.Tune``: to go on with it. Raises CheckpointError."""
+    config, tensors = adapters.settings(adapter), adapters.tensors(adapter)
+    targets = sorted({module.split(".")[-1] for module, _ in tensors})
+    return {"rank": config.r, "alpha": config.lora_alpha, "targets": tuple(targets)}
+
+
+def save(tuned: Any, folder: Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
     """Write ``adapter_config.json`` and ``adapter_model.safetensors``, which PEFT and vLLM load.
+
+    ``state`` are the adapter's tensors where those of ``tuned`` are in shards (``sharding.gathered``).
 
     PEFT's own ``save_pretrained`` asks the model hub about the base model and writes its path into a card.
     """
@@ -90,8 +111,9 @@ def save(tuned: Any, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = peft.get_peft_model_state_dict(tuned, adapter_name=NAME, save_embedding_layers=False)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, folder / "adapter_model.safetensors")
+    if state is None:
+        state = peft.get_peft_model_state_dict(tuned, adapter_name=NAME, save_embedding_layers=False)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, folder / adapters.WEIGHTS)
     config = tuned.peft_config[NAME]
     before, config.inference_mode = config.inference_mode, True
     try:
@@ -100,9 +122,10 @@ def save(tuned: Any, folder: Path) -> None:
         config.inference_mode = before
 
 
-def publish(tuned: Any, folder: Path) -> None:
-    """Save so that ``folder`` exists only once it is whole."""
+def publish(tuned: Any, folder: Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Save so that ``folder`` exists only once it is whole, with a note of its base and a card."""
     half = folder.with_name(folder.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
-    save(tuned, half)
+    save(tuned, half, state)
+    card.begin(half, tuned.peft_config[NAME].base_model_name_or_path, tuned.base_model.model)
     half.rename(folder)

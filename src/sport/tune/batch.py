@@ -1,37 +1,38 @@
-"""Rows as tensors: padded to one length, with flat indices of what predicts what."""
+"""Rows as tensors: packed one after another, with flat indices of what predicts what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sport.tune.attention import Table
-from sport.tune.pack import Identity, Row
+from sport.tune.row import Identity, Row
+from sport.tune.table import Table
 from sport.types import File
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows of at most S tokens with C completions and P pairs. Flat places count through (B, S), row by row.
+    """Rows of S tokens in all, with C completions and P pairs. There is no padding.
 
     Attributes:
-        ids: (B, S); padding is token 0, which nothing sees.
-        positions: (3, B, S).
-        table: Segments for the attention.
+        rows: What it was made of.
+        ids: (1, S).
+        positions: (3, 1, S).
+        table: Who sees whom.
         images: In the order of their places.
-        image_places: Flat places of their vectors.
-        predicting: Flat places, (M,), with ``targets`` (M,) and ``owner`` (M,), an index below C.
+        image_places: Places of their vectors.
+        predicting: Places, (M,), with ``targets`` (M,) and ``owner`` (M,), an index below C.
         identities: C of them.
         sizes: Tokens per completion, (C,).
         chosen: Index of the chosen completion per pair, (P,).
         rejected: Index of the rejected one, (P,).
-        tokens: Without padding.
     """
 
+    rows: tuple[Row, ...]
     ids: Tensor
     positions: Tensor
     table: Table
@@ -44,48 +45,49 @@ class Batch:
     sizes: Tensor
     chosen: Tensor
     rejected: Tensor
-    tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """S."""
+        return self.ids.shape[1]
 
 
 def collate(rows: Sequence[Row], device: torch.device | str = "cpu") -> Batch:
-    """Rows, padded on the right, on a device."""
-    longest = max(len(row) for row in rows)
-    completions = [(b, c) for b, row in enumerate(rows) for c in row.completions]
-    first = np.cumsum([0, *(len(row.completions) for row in rows)])
-    pairs = [(first[b] + c, first[b] + r) for b, row in enumerate(rows) for c, r in row.pairs]
+    """Rows, one after another, on a device."""
+    begins = np.cumsum([0, *(len(row) for row in rows)]).tolist()
+    first = np.cumsum([0, *(len(row.completions) for row in rows)]).tolist()
+    completions = [(begin, c) for begin, row in zip(begins, rows, strict=False) for c in row.completions]
+    pairs = [(at + c, at + r) for at, row in zip(first, rows, strict=False) for c, r in row.pairs]
 
     def long(values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64), device=device)
 
-    def padded(name: str, fill: int) -> Tensor:
-        arrays = [getattr(row, name) for row in rows]
-        free = [[(0, 0)] * (a.ndim - 1) + [(0, longest - a.shape[-1])] for a in arrays]
-        return long(np.stack([np.pad(a, f, constant_values=fill) for a, f in zip(arrays, free, strict=True)], axis=-2))
-
     return Batch(
-        ids=padded("ids", 0),
-        positions=padded("positions", 0),
-        table=Table(padded("segment", -1), padded("sees", 0)),
+        rows=tuple(rows),
+        ids=long(np.concatenate([row.ids for row in rows]))[None],
+        positions=long(np.concatenate([row.positions for row in rows], axis=1))[:, None],
+        table=Table.of(rows),
         images=tuple(file for row in rows for file in row.images),
-        image_places=long([b * longest + p for b, row in enumerate(rows) for p in row.image_places]),
-        predicting=long([b * longest + p for b, c in completions for p in c.predicting]),
+        image_places=long([b + p for b, row in zip(begins, rows, strict=False) for p in row.image_places]),
+        predicting=long([b + p for b, c in completions for p in c.predicting]),
         targets=long([t for _, c in completions for t in c.targets]),
         owner=long([i for i, (_, c) in enumerate(completions) for _ in c.targets]),
         identities=tuple(c.identity for _, c in completions),
         sizes=long([len(c.targets) for _, c in completions]),
         chosen=long([c for c, _ in pairs]),
         rejected=long([r for _, r in pairs]),
-        tokens=sum(len(row) for row in rows),
     )
 
 
-def split(rows: Sequence[Row], budget: int) -> Iterator[list[Row]]:
-    """Groups of rows of like length that take at most ``budget`` tokens with their padding; one row always fits."""
-    group: list[Row] = []
-    for row in sorted(rows, key=len):
-        if group and len(row) * (len(group) + 1) > budget:
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
+def split(rows: Iterable[Row], budget: int) -> list[list[Row]]:
+    """Groups of at most ``budget`` tokens, filled first fit from the longest row down; one row always fits."""
+    groups: list[tuple[int, list[Row]]] = []
+    for row in sorted(rows, key=len, reverse=True):
+        for place, (taken, members) in enumerate(groups):
+            if taken + len(row) <= budget:
+                members.append(row)
+                groups[place] = (taken + len(row), members)
+                break
+        else:
+            groups.append((len(row), [row]))
+    return [members for _, members in groups]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from accelerate.utils import gather_object
 
 from sport.config import Tune
 from sport.errors import RunError, TuningError
 from sport.events import Progress
-from sport.tune.batch import collate, split
-from sport.tune.forward import Scorer
-from sport.tune.pack import Identity, Row
+from sport.tune.batch import collate
+from sport.tune.plan import share
+from sport.tune.row import Identity, Row
 
 FILE = "reference.json"
 STAGE = "reference"
@@ -58,32 +59,63 @@ def store(out: Path, mark: str, values: Mapping[Identity, float]) -> None:
     os.replace(half, out / FILE)
 
 
-def compute(
-    scorer: Scorer, tuned: Any, rows: Sequence[Row], settings: Tune, progress: Progress
-) -> dict[Identity, float]:
-    """Give log pi_ref of every completion of every row with pairs.
+@contextmanager
+def adapter_off(model: torch.nn.Module) -> Iterator[None]:
+    """Every LoRA layer lets its input pass, as if there were no adapter.
 
-    pi_ref is the model without an adapter (``reference = "start"``, the paper's: the same in all iterations) or with
-    the adapter that this iteration starts from (``"previous"``).
+    PEFT's own switch also tells the weights that they need no gradient, which sharded ones do not forget again.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer._disable_adapters = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
+
+
+@contextmanager
+def _as_is(model: torch.nn.Module) -> Iterator[None]:
+    yield
+
+
+def compute(
+    model: torch.nn.Module,
+    rows: Sequence[Row],
+    kind: Literal["start", "previous"],
+    budget: int,
+    device: torch.device,
+    progress: Progress,
+    *,
+    rank: int = 0,
+    world: int = 1,
+) -> dict[Identity, float]:
+    """Give log pi_ref of every completion of every row, on every process.
+
+    ``model`` is a Scorer, or what several processes have made of one. pi_ref is the model without an adapter ("start",
+    the paper's: the same in all iterations) or with the adapter that this iteration starts from ("previous").
 
     Raises:
-        TuningError: a log-probability is not finite.
+        TuningError: a log-probability is not finite; names the trajectories.
     """
-    rows = [row for row in rows if row.pairs]
-    values: dict[Identity, float] = {}
-    tuned.eval()
-    progress.start(STAGE, len(rows), "trajectory")
-    with torch.no_grad(), tuned.disable_adapter() if settings.reference == "start" else nullcontext():
-        for group in split(rows, settings.max_row_tokens):
-            batch = collate(group, scorer.device)
-            scores = scorer.log_probs(batch)
-            if not bool(torch.isfinite(scores).all()):
-                raise TuningError(f"reference log-probabilities are not finite: {_names(group)}")
-            values.update(zip(batch.identities, scores.tolist(), strict=True))
-            progress.advance(STAGE, len(group))
-    progress.finish(STAGE)
+    part = share(rows, budget, rank, world)
+    found: list[tuple[Identity, float]] = []
+    model.eval()
+    if rank == 0:
+        progress.start(STAGE, sum(len(group) for group in part.groups), "trajectory")
+    with torch.no_grad(), adapter_off(model) if kind == "start" else _as_is(model):
+        for group in part.groups:
+            batch = collate(group, device)
+            found += zip(batch.identities, model(batch).tolist(), strict=True)
+            if rank == 0:
+                progress.advance(STAGE, len(group))
+    values = dict(gather_object(found) if world > 1 else found)
+    bad = sorted({identity[0] for identity, value in values.items() if not abs(value) < float("inf")})
+    if bad:
+        raise TuningError(f"reference log-probabilities are not finite: trajectories {', '.join(bad)}")
+    if rank == 0:
+        progress.finish(STAGE)
     return values
-
-
-def _names(rows: Sequence[Row]) -> str:
-    return "trajectories " + ", ".join(sorted({row.trajectory for row in rows}))

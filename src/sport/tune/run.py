@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from transformers import TrainingArguments
 
 from sport.checkpoint import quiet
 from sport.config import Tune
@@ -20,10 +22,12 @@ from sport.errors import TuningError
 from sport.events import Progress, Silent
 from sport.render import Picture
 from sport.seeds import derive
-from sport.tune import adapter, attention, reference
-from sport.tune.forward import Scorer
-from sport.tune.pack import Row
-from sport.tune.trainer import TreeDPOTrainer, arguments, last_complete
+from sport.tune import adapter, reference
+from sport.tune.arguments import arguments
+from sport.tune.forward import Scorer, installed
+from sport.tune.row import Identity, Row
+from sport.tune.sharding import gathered
+from sport.tune.trainer import TreeDPOTrainer, TreeSFTTrainer, last_complete
 from sport.types import File
 
 ADAPTER = "adapter"
@@ -101,39 +105,71 @@ def tune(
     """
     if not rows or len({bool(row.pairs) for row in rows}) != 1:
         raise TuningError("rows with pairs and rows without cannot be tuned together" if rows else "no rows to tune on")
-    progress, base = progress or Silent(), Path(checkpoint.path).name
-    out.mkdir(parents=True, exist_ok=True)
+    progress, base, model = progress or Silent(), Path(checkpoint.path).name, checkpoint.model
+    args = arguments(settings, out, torch.device(model.device), seed, model.dtype)
     mark = reference.fingerprint(rows, settings, seed, base, previous)
-    if not resume:
-        _clear(out)
+    if args.should_save:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            _clear(out)
+    _meet(args)
     stored = reference.load(out, mark)
     if stored is not None and (out / RESULT).exists():
         return _result(out)
-    model = checkpoint.model
-    scorer = Scorer(model, picture)
     with (
         _randomness_of_its_own(),
         adapter.attached(model, base, settings, previous, derive(seed, "lora") % 2**32) as tuned,
-        attention.installed(model),
+        installed(model),
     ):
-        if stored is None:
-            stored = reference.compute(scorer, tuned, rows, settings, progress)
-            reference.store(out, mark, stored)
+        scorer = Scorer(tuned, picture)
+        scorer.check(rows)
         last = last_complete(out)
-        _drop_checkpoints(out, keep=last)
+        _meet(args)
+        if args.should_save:
+            _drop_checkpoints(out, keep=last)
+        _meet(args)
+        keep = partial(reference.store, out, mark)
         try:
             with quiet():
-                args = arguments(settings, out, scorer.device, seed)
-                trainer = TreeDPOTrainer(tuned, scorer, rows, stored, settings, args, seed, progress)
+                trainer = _trainer(scorer, rows, settings, args, stored, keep, seed, progress)
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
         finally:
             model.eval()
-        shutil.rmtree(out / ADAPTER, ignore_errors=True)
-        adapter.publish(tuned, out / ADAPTER)
-    return _finish(out, rows, trainer)
+            if settings.gradient_checkpointing:
+                with quiet():  # newer versions have another name for it and say so
+                    model.gradient_checkpointing_disable()
+        state = gathered(tuned)
+        if args.should_save:
+            shutil.rmtree(out / ADAPTER, ignore_errors=True)
+            adapter.publish(tuned, out / ADAPTER, state)
+            _finish(out, rows, trainer)
+        _meet(args)
+    return _result(out)
 
 
-def _finish(out: Path, rows: Sequence[Row], trainer: TreeDPOTrainer) -> TuneResult:
+def _trainer(
+    scorer: Scorer,
+    rows: Sequence[Row],
+    settings: Tune,
+    args: TrainingArguments,
+    stored: Mapping[Identity, float] | None,
+    keep: Callable[[Mapping[Identity, float]], None],
+    seed: int,
+    progress: Progress,
+) -> TreeSFTTrainer:
+    if not rows[0].pairs:
+        keep({})
+        return TreeSFTTrainer(scorer, rows, settings, args, seed=seed, progress=progress)
+    return TreeDPOTrainer(scorer, rows, settings, args, reference=stored, keep=keep, seed=seed, progress=progress)
+
+
+def _meet(args: TrainingArguments) -> None:
+    """Where several processes tune together, wait for all of them."""
+    if args.world_size > 1:
+        torch.distributed.barrier()
+
+
+def _finish(out: Path, rows: Sequence[Row], trainer: TreeSFTTrainer) -> None:
     result = TuneResult(
         adapter=out / ADAPTER,
         steps=trainer.state.global_step,
@@ -146,7 +182,6 @@ def _finish(out: Path, rows: Sequence[Row], trainer: TreeDPOTrainer) -> TuneResu
     half.write_text(json.dumps({**asdict(result), "adapter": ADAPTER}), encoding="utf-8")
     half.rename(out / RESULT)
     _drop_checkpoints(out, keep=None)
-    return result
 
 
 def _result(out: Path) -> TuneResult:

@@ -1,232 +1,281 @@
 """Step-wise DPO and SFT over rows: transformers' Trainer with our layout, our attention and our loss.
 
-One optimiser step sees ``rows_per_step`` trajectories. They go through the model in as few padded batches as the token
-budget allows, and the loss is the mean over all pairs of the step, whatever trajectory they come from.
-
-One process and one device; several are not supported yet.
+One optimiser step sees so many trajectories or pairs (``plan``). They go through the model in as few packs as the token
+budget allows, and the loss is the mean over all pairs of the step, whatever trajectory they come from and whichever
+process read them. One process or several (DDP, FSDP, as accelerate is told).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from accelerate.utils import save_fsdp_optimizer
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sport.config import Tune
 from sport.errors import TuningError
-from sport.events import Progress
-from sport.seeds import derive
-from sport.tune import adapter
-from sport.tune.batch import Batch, collate, split
+from sport.events import Progress, Silent
+from sport.tune import adapter, reference
+from sport.tune.arguments import Watch
+from sport.tune.batch import Batch, collate
 from sport.tune.forward import Scorer
 from sport.tune.loss import negative_log_likelihood, preference_loss
-from sport.tune.pack import Identity, Row
+from sport.tune.plan import Plan, Share
+from sport.tune.row import Identity, Row
+from sport.tune.sharding import gathered, prepare, put_back
 
-STAGE = "tune"
 COMPLETE = "complete"  # the last file of a checkpoint: without it, the directory was being written when we died
+COUNTS = ("tokens", "pairs", "trajectories", "images")
 
 
-class Shuffled(torch.utils.data.Sampler[int]):
-    """Every row once an epoch, in an order that depends on the seed and the epoch alone."""
+class TreeSFTTrainer(Trainer):
+    """Tunes a LoRA on rows by likelihood: every completion is learnt, and the loss is the mean over their tokens.
 
-    def __init__(self, size: int, seed: int) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(derive(self.seed, "order", self.epoch))
-        return iter(torch.randperm(self.size, generator=generator).tolist())
-
-
-class TreeDPOTrainer(Trainer):
-    """Tunes a LoRA on rows. Rows with pairs are learnt by preference, rows without any by likelihood (SFT).
+    It is transformers' Trainer, but for three things: ``args.per_device_train_batch_size`` and accumulation say nothing
+    here (``settings.rows_per_step`` or ``pairs_per_step`` says what a step sees, ``batch_tokens`` what memory allows);
+    a checkpoint holds the adapter, never the model; there is no evaluation loop.
 
     Args:
-        tuned: The PEFT model, whose language model attends by rows (``attention.installed``).
-        scorer: Reads log-probabilities from the same weights.
-        rows: All with pairs, or all without.
-        reference: log pi_ref by candidate; empty for SFT.
+        scorer: A ``Scorer`` over the PEFT model, whose language model attends by rows (``forward.installed``).
+        rows: What to learn.
         settings: Of the stage.
-        args: Of transformers; :func:`arguments` makes them.
+        args: Of transformers; ``arguments.arguments`` makes them.
         seed: Of the order of rows.
         progress: Told after every optimiser step.
     """
 
+    figures: ClassVar[tuple[str, ...]] = ("logp_chosen",)
+
     def __init__(
         self,
-        tuned: Any,
         scorer: Scorer,
         rows: Sequence[Row],
-        reference: Mapping[Identity, float],
         settings: Tune,
         args: TrainingArguments,
-        seed: int,
-        progress: Progress,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        self.scorer, self.settings, self.row_seed = scorer, settings, seed
-        self.reference = reference
-        self._figures: dict[str, float] = {}
-        super().__init__(
-            model=tuned,
-            args=args,
-            train_dataset=rows,
-            data_collator=lambda rows: {"rows": rows},
-            callbacks=[Watch(progress)],
-        )
+        self.settings, self.rows = settings, rows
+        self.tuned = scorer.tuned
+        self.budget = settings.batch_tokens or settings.max_row_tokens
+        self.progress = progress or Silent()
+        self._logged: dict[str, float] = {}
+        self._clock = time.monotonic()
+        if args.gradient_accumulation_steps != 1:
+            raise TuningError(
+                "gradient_accumulation_steps: say tune.pairs_per_step instead; packs add up by themselves"
+            )
+        self._read = Plan(
+            rows, settings.rows_per_step, settings.pairs_per_step, self.budget, seed, args.process_index,
+            args.world_size,
+        )  # fmt: skip
+        super().__init__(model=scorer, args=args, train_dataset=rows, callbacks=[Watch(self.progress), *callbacks])
         self.remove_callback(PrinterCallback)
+        prepare(self, scorer)
+        if settings.gradient_checkpointing:
+            scorer.model.gradient_checkpointing_enable({"use_reentrant": False})
 
     # ---------------------------------------------------------------------------------------------- a step
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """Gradients of one optimiser step's loss; returns the loss. Raises TuningError where it is not finite."""
+        """Gradients of one optimiser step's loss; returns the loss over all processes.
+
+        Raises:
+            TuningError: it is not finite; names the trajectories, and no weight has changed.
+        """
+        part = self._read.step(self.state.global_step)
         model.train()
-        rows: list[Row] = inputs["rows"]
-        whole = self._weight(rows)
-        total = torch.zeros((), dtype=torch.float64)
-        figures: dict[str, float] = {}
-        for group in split(rows, self.settings.max_row_tokens):
-            batch = collate(group, self.scorer.device)
-            loss, found = self._loss(batch)
-            self._finite(loss, rows)
-            self.accelerator.backward(loss / whole)
-            total += loss.detach().cpu() / whole
-            figures = {name: figures.get(name, 0.0) + value for name, value in found.items()}
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                self._finite(parameter.grad, rows)
-        shared = {"tokens", "pairs"}
-        self._figures = {name: value if name in shared else value / whole for name, value in figures.items()}
-        self._figures["trajectories"] = len({row.trajectory for row in rows})
-        return total.to(torch.float32)
+        sums = torch.zeros(1 + len(self.figures), dtype=torch.float64)
+        for number, group in enumerate(part.groups, start=1):
+            last, counts = number == len(part.groups), number <= len(part.groups) - part.idle
+            self.accelerator.gradient_state._set_sync_gradients(last)  # what DeepSpeed goes by
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                loss, found = self._loss(model, collate(group, self.args.device))
+                # Processes' gradients are averaged, so each counts its pairs as a share of everybody's.
+                self.accelerator.backward(loss * (self.args.world_size * counts / self._weight(part)))
+            sums += torch.stack([loss.detach(), *found]).double().cpu() * counts
+        sums = self._everybodys(sums) / self._weight(part)
+        if not bool(torch.isfinite(sums[0])):
+            raise self._not_finite("loss", part)
+        self._note(part, sums[1:])
+        return sums[0].to(self.args.device, torch.float32)
 
-    def _weight(self, rows: Sequence[Row]) -> int:
-        """What the loss of a step is averaged over: pairs, or tokens for SFT."""
-        pairs = sum(len(row.pairs) for row in rows)
-        return pairs or max(1, sum(len(c.targets) for row in rows for c in row.completions))
+    def _weight(self, part: Share) -> int:
+        """What a step's loss is averaged over."""
+        return max(1, part.targets)
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """The sum of a batch's losses, and sums of what is worth logging."""
-        log_probs = self.scorer.log_probs(batch)
-        if not len(batch.chosen):
-            return -log_probs.sum(), {"tokens": batch.tokens, "logp_chosen": float(log_probs.detach().sum())}
-        reference = torch.tensor([self.reference[i] for i in batch.identities]).to(log_probs)
+    def _loss(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """The sum of a pack's losses, and the sums of what is logged besides."""
+        log_probs = model(batch)
+        return -log_probs.sum(), [log_probs.detach().sum()]
+
+    def _everybodys(self, sums: Tensor) -> Tensor:
+        if self.args.world_size == 1:
+            return sums
+        total: Tensor = self.accelerator.reduce(sums.to(self.args.device), "sum")
+        return total.cpu()
+
+    def _note(self, part: Share, sums: Tensor) -> None:
+        """Keep a step's figures for the log. Rates are over the time since the last step ended."""
+        now = time.monotonic()
+        seconds, self._clock = max(now - self._clock, 1e-9), now
+        counts = {
+            "tokens": sum(len(row) for row in part.rows),
+            "pairs": part.pairs,
+            "trajectories": len({row.trajectory for row in part.rows}),
+            "images": sum(len(row.images) for row in part.rows),
+        }
+        rates = {f"{name}_per_second": counts[name] / seconds for name in COUNTS}
+        self._logged = {**dict(zip(self.figures, sums.tolist(), strict=True)), **counts, **rates}
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """Trainer asks for it before every optimiser step: the last moment to stop."""
+        norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        if not bool(torch.isfinite(torch.as_tensor(norm))):
+            raise self._not_finite("gradient", self._read.step(self.state.global_step))
+        return norm
+
+    def _not_finite(self, what: str, part: Share) -> TuningError:
+        names = ", ".join(sorted({row.trajectory for row in part.rows}))
+        return TuningError(
+            f"step {self.state.global_step + 1}: the {what} is not finite in trajectories {names}. "
+            "The last complete checkpoint is kept; try a lower tune.learning_rate"
+        )
+
+    # --------------------------------------------------------------------------------- what Trainer asks for
+
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
+        """As many empty items as an epoch has steps: what a step reads follows from its number alone."""
+        return torch.utils.data.DataLoader(range(len(self._read)), batch_size=1, collate_fn=_nothing)  # type: ignore[arg-type]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the figures of the last step to what is logged of it."""
+        if "loss" in logs:
+            logs = {**logs, **self._logged}
+        super().log(logs, start_time)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the adapter as a PEFT directory. Every process must call it; the first one writes."""
+        state = gathered(self.tuned)
+        if self.args.should_save:
+            adapter.save(self.tuned, Path(output_dir or str(self.args.output_dir)), state)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        put_back(self.tuned, Path(resume_from_checkpoint))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Of weights in shards Trainer would save the whole model besides; :meth:`save_model` has the adapter."""
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        save_fsdp_optimizer(
+            self.accelerator.state.fsdp_plugin, self.accelerator, self.optimizer, self.model, output_dir
+        )
+        if self.args.should_save and self.lr_scheduler is not None:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / "scheduler.pt")
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            (Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / COMPLETE).touch()
+
+
+class TreeDPOTrainer(TreeSFTTrainer):
+    """Tunes a LoRA on rows with pairs by preference (SPORT, arXiv 2504.21561, equation 3): the mean over pairs.
+
+    Args:
+        scorer: As above; so are ``rows``, ``settings``, ``args``, ``seed`` and ``progress``.
+        reference: log pi_ref by candidate, if it is known; else it is computed before the first step.
+        keep: Given the reference once it is computed; called by the first process.
+    """
+
+    figures: ClassVar[tuple[str, ...]] = (
+        "accuracy", "ties", "margin", "reward_chosen", "reward_rejected", "logp_chosen",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        rows: Sequence[Row],
+        settings: Tune,
+        args: TrainingArguments,
+        *,
+        reference: Mapping[Identity, float] | None = None,
+        keep: Callable[[Mapping[Identity, float]], None] | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        self.reference = reference
+        self._keep = keep
+        first = _First(self)
+        super().__init__(scorer, rows, settings, args, seed=seed, progress=progress, callbacks=(first, *callbacks))
+
+    def prepare_reference(self) -> None:
+        """Compute what is not known yet, with the weights as they lie: whole, or in shards."""
+        if self.reference is None:
+            assert self.model is not None
+            self.reference = reference.compute(
+                self.model, self.rows, self.settings.reference, self.budget, self.args.device, self.progress,
+                rank=self.args.process_index, world=self.args.world_size,
+            )  # fmt: skip
+            if self._keep and self.args.should_save:
+                self._keep(self.reference)
+        self._clock = time.monotonic()
+
+    def _weight(self, part: Share) -> int:
+        return max(1, part.pairs)
+
+    def _loss(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        assert self.reference is not None
+        log_probs = model(batch)
+        before = torch.tensor([self.reference[i] for i in batch.identities], dtype=torch.float64).to(log_probs)
         settings = self.settings
         found = preference_loss(
             log_probs[batch.chosen],
             log_probs[batch.rejected],
-            reference[batch.chosen],
-            reference[batch.rejected],
+            before[batch.chosen],
+            before[batch.rejected],
             beta=settings.beta,
             kind=settings.loss,
             label_smoothing=settings.label_smoothing,
         )
         nll = negative_log_likelihood(log_probs, batch.sizes)[batch.chosen]
-        loss = (found.losses + settings.nll_weight * nll).sum()
-        sums = {
-            "accuracy": (found.chosen > found.rejected).sum(),
-            "margin": (found.chosen - found.rejected).sum(),
-            "reward_chosen": found.chosen.sum(),
-            "reward_rejected": found.rejected.sum(),
-            "logp_chosen": log_probs.detach()[batch.chosen].sum(),
-        }
-        return loss, {"tokens": batch.tokens, "pairs": len(batch.chosen), **{k: float(v) for k, v in sums.items()}}
-
-    def _finite(self, value: Tensor, rows: Sequence[Row]) -> None:
-        if not bool(torch.isfinite(value).all()):
-            names = ", ".join(sorted({row.trajectory for row in rows}))
-            raise TuningError(
-                f"step {self.state.global_step + 1}: loss or gradient is not finite in trajectories {names}. "
-                "The last complete checkpoint is kept; try a lower tune.learning_rate"
-            )
-
-    # --------------------------------------------------------------------------------- what Trainer asks for
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Shuffled:
-        return Shuffled(len(self.train_dataset), self.row_seed)  # type: ignore[arg-type]
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the figures of the last step to what is logged of it."""
-        if "loss" in logs:
-            logs = {**logs, **self._figures}
-        super().log(logs, start_time)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        adapter.save(self.model, Path(output_dir or str(self.args.output_dir)))
-
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        (Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / COMPLETE).touch()
+        sums = [
+            (found.chosen > found.rejected).to(log_probs).sum(),
+            (found.chosen == found.rejected).to(log_probs).sum(),
+            (found.chosen - found.rejected).sum(),
+            found.chosen.sum(),
+            found.rejected.sum(),
+            log_probs.detach()[batch.chosen].sum(),
+        ]
+        return (found.losses + settings.nll_weight * nll).sum(), sums
 
 
-class Watch(TrainerCallback):
-    """Passes Trainer's steps on to whoever watches the run."""
+class _First(TrainerCallback):
+    """The reference comes before the first step, but after the weights are where several processes want them."""
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.note = ""
+    def __init__(self, trainer: TreeDPOTrainer) -> None:
+        self._trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The bar begins where a resumed run left off."""
-        self.progress.start(STAGE, state.max_steps, "step")
-        if state.global_step:
-            self.progress.advance(STAGE, state.global_step)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Logging follows every step."""
-        if logs and "loss" in logs:
-            margin = f", margin {logs['margin']:.3f}" if "margin" in logs else ""
-            self.note = f"loss {logs['loss']:.3f}{margin}"
-            self.progress.advance(STAGE, 1, self.note)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The bar ends with the last step's figures."""
-        self.progress.finish(STAGE, self.note)
+        """Once per call of ``train``."""
+        self._trainer.prepare_reference()
 
 
-def arguments(settings: Tune, out: Path, device: torch.device, seed: int) -> TrainingArguments:
-    """AdamW, cosine, warm-up as a share of all steps; no terminal output.
-
-    Raises:
-        TuningError: started as one of several processes.
-    """
-    args = TrainingArguments(
-        output_dir=str(out),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.rows_per_step,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=settings.warmup,
-        weight_decay=0.0,
-        optim="adamw_torch",
-        save_steps=settings.save_steps,
-        save_total_limit=2,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to=list(settings.report_to),
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=[],
-        dataloader_pin_memory=False,
-        use_cpu=device.type == "cpu",
-        seed=seed % 2**32,
-    )
-    if args.world_size > 1:
-        raise TuningError(f"{args.world_size} processes were started, but tuning takes one")
-    if args.n_gpu > 1:
-        args._n_gpu = 1  # else Trainer would copy the model to every GPU it sees, and take as many more rows at once
-    return args
+def _nothing(_: Any) -> dict[str, Any]:
+    return {}
 
 
 def last_complete(out: Path) -> Path | None:
