@@ -26,13 +26,15 @@ HERE = Path(__file__).resolve().parents[1]
 ORDINARY = 61917
 """A user that nobody is."""
 
+_PRIVATE = "mount --make-rprivate / && mount -t tmpfs -o mode=1777 none /dev/shm"  # other runs have boxes there
 _NAMESPACES = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
 
 
 def command(words: Sequence[str], groups: Sequence[Path] = ()) -> list[str]:
     """``words`` inside the cage."""
     lines = [f"echo $$ > {shlex.quote(str(group / 'cgroup.procs'))}" for group in groups]
-    lines += _open_homes() if os.getuid() == 0 else []
+    if os.getuid() == 0:
+        lines += [_PRIVATE, *_open_homes()]
     script = "\n".join(["set -e", *lines, 'exec "$@"'])
     return [*namespaces(), "sh", "-c", script, "sh", *words]
 
@@ -92,7 +94,7 @@ def _open_homes() -> list[str]:
     lines = []
     for parent in sorted(private, key=lambda path: len(path.parts))[:1]:
         inner = [path for path in needed if parent in path.parents]
-        lines.append('stash=$(mktemp -d); chmod 755 "$stash"; mount --make-rprivate /')
+        lines.append('stash=$(mktemp -d); chmod 755 "$stash"')
         for number, path in enumerate(inner):
             lines.append(f'mkdir "$stash/{number}"; mount --bind {shlex.quote(str(path))} "$stash/{number}"')
         lines.append(f"mount -t tmpfs -o mode=755 none {shlex.quote(str(parent))}")

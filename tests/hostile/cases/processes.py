@@ -62,7 +62,7 @@ def storm():
         except OSError: pass
 for _ in range(8): threading.Thread(target=storm, daemon=True).start()
 """,
-        ("ok", "died"),
+        ("ok", "died", "timeout"),
     ),
     Case("vfork_by_syscall", "attempt(lambda: syscall(58))", OK, says="refused"),
     Case("clone_by_syscall", "attempt(lambda: syscall(56, 17, 0, 0, 0, 0))", OK, says="refused"),
