@@ -17,6 +17,7 @@ from random import Random
 from experts import solve
 from habits import habit
 
+from sport import world
 from sport.agent.parse import parse
 from sport.answers import answer_text, answers_match
 from sport.blobs import Blobs
@@ -102,8 +103,11 @@ async def record(sandbox: Sandbox, task: Task, key: Key, seed: int) -> tuple[str
 
 
 async def build(folder: Path, share: float, seed: int, in_flight: int = 8) -> Path:
-    """Write the trajectories as JSON lines into ``folder``; returns the file. Nothing is done when it is there."""
-    out = folder / f"warm-{share:g}-{seed}.jsonl"
+    """Write the trajectories as JSON lines into ``folder``; returns the file. Nothing is done when it is there.
+
+    The file's name tells of the recipe and the world that made it, so that a change of either makes the data anew.
+    """
+    out = folder / f"warm-{share:g}-{seed}-{_sources()}.jsonl"
     if out.exists():
         return out
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +145,13 @@ async def build(folder: Path, share: float, seed: int, in_flight: int = 8) -> Pa
     part = out.with_suffix(".part")
     part.write_text("".join(t.model_dump_json() + "\n" for t in done), encoding="utf-8")
     return part.rename(out)
+
+
+def _sources() -> str:
+    """A short digest of the code that the data depend on."""
+    rooms = (Path(__file__).parent, Path(world.__file__).parent)
+    files = sorted(path for room in rooms for path in room.rglob("*.py") if path.name not in ("train.py", "golden.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def _jobs(blobs: Blobs, share: float, seed: int) -> Iterator[tuple[Task, Key]]:

@@ -28,8 +28,8 @@ class Case:
     expression that a later fork of the state must evaluate to one of ``sees`` (parted by bars; None if empty). A
     ``winner`` becomes the state, which must still answer - or, if it ``may_die``, be told to be dead. ``files``: names
     that the observation must carry; none at all if empty. ``settings`` go over those of the run. ``real_tools``: those
-    of the project instead of the conformance suite's. ``needs``: layers without which nothing of this is promised, so
-    that the program is left out where one of them is not active.
+    of the project instead of the conformance suite's. ``needs``: layers without which it may
+    get further; where one of them is not active it is ``lenient``, and only the witnesses and the host are asked.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Case:
     winner: bool = False
     may_die: bool = False
     needs: tuple[str, ...] = ()
+    lenient: bool = False
     files: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     real_tools: bool = False

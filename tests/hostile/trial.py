@@ -112,12 +112,12 @@ def _judge(trial: Trial, seen: Observation, places: Places, wall_s: float) -> No
     case, text = trial.case, shown(seen)
     trial.complain(seen.outcome not in case.outcomes, f"it ended as {seen.outcome}, expected {'|'.join(case.outcomes)}")
     said = "\n".join(filter(None, (seen.stdout, seen.stderr, seen.value)))  # a traceback shows the source of a try
-    trial.complain(BREACH in said, "it got what it must not get")
+    trial.complain(BREACH in said and not case.lenient, "it got what it must not get")
     trial.complain(places.token in seen.model_dump_json(), "it saw a secret of the host")
     trial.complain(bool(case.says) and not re.search(case.says, text), f"nothing reads like {case.says!r}")
     trial.complain(bool(case.never) and re.search(case.never, text) is not None, f"something reads like {case.never!r}")
     trial.complain(case.value is not None and seen.value != case.value, f"its value is {seen.value}, not {case.value}")
-    limit = wall_s + GRACE_S + sum(call.result.wall_s for call in seen.calls)
+    limit = wall_s + GRACE_S * (3 if case.lenient else 1) + sum(call.result.wall_s for call in seen.calls)
     trial.complain(trial.wall_s > limit, f"it took {trial.wall_s:.1f} s, the limit is {wall_s} s")
     trial.complain(seen.outcome != "ok" and not seen.error, "nobody says what went wrong")
     if case.files is not None:

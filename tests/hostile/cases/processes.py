@@ -26,6 +26,7 @@ while True: os.fork()
 """,
         FAILS,
         never="BREACH",
+        needs=("gate",),
     ),
     Case(
         "fork_bomb_that_catches",
@@ -36,9 +37,10 @@ while True:
  except OSError: break
 """,
         OK,
+        needs=("gate",),
     ),
-    Case("one_fork", attempts("os.fork()"), OK, says="refused"),
-    Case("forks_that_sleep", STAYS, OK, says="none"),
+    Case("one_fork", attempts("os.fork()"), OK, says="refused", needs=("gate",)),
+    Case("forks_that_sleep", STAYS, OK, says="none", needs=("gate",)),
     Case(
         "fork_storm_of_threads",
         """
@@ -51,6 +53,7 @@ for _ in range(8): threading.Thread(target=storm, daemon=True).start()
 storm()
 """,
         ("timeout", "died"),
+        needs=("gate",),
     ),
     Case(
         "fork_storm_left_behind",
@@ -63,9 +66,10 @@ def storm():
 for _ in range(8): threading.Thread(target=storm, daemon=True).start()
 """,
         ("ok", "died", "timeout"),
+        needs=("gate",),
     ),
-    Case("vfork_by_syscall", "attempt(lambda: syscall(58))", OK, says="refused"),
-    Case("clone_by_syscall", "attempt(lambda: syscall(56, 17, 0, 0, 0, 0))", OK, says="refused"),
+    Case("vfork_by_syscall", "attempt(lambda: syscall(58))", OK, says="refused", needs=("gate",)),
+    Case("clone_by_syscall", "attempt(lambda: syscall(56, 17, 0, 0, 0, 0))", OK, says="refused", needs=("gate",)),
     Case("clone3_by_syscall", "attempt(lambda: syscall(435, 0, 0))", OK, says="refused"),
     Case(
         "clone_thread_with_a_new_namespace",
@@ -91,6 +95,7 @@ except OSError:
 """,
         OK,
         says="refused",
+        needs=("gate",),
     ),
     Case(
         "multiprocessing",
@@ -100,6 +105,7 @@ p = multiprocessing.get_context('fork').Process(target=print, args=('BREACH',))
 p.start(); p.join()
 """,
         FAILS,
+        needs=("gate",),
     ),
     Case(
         "process_pool",
@@ -108,6 +114,7 @@ from concurrent.futures import ProcessPoolExecutor
 with ProcessPoolExecutor(2) as pool: print('BREACH', list(pool.map(abs, [1])))
 """,
         ("error", "died", "timeout"),
+        needs=("gate",),
     ),
     Case("subprocess", "import subprocess; subprocess.run(['echo', 'BREACH'])", FAILS),
     Case(
@@ -134,6 +141,7 @@ attempt(pty.fork)
 """,
         OK,
         says="refused",
+        needs=("gate",),
     ),
     Case(
         "pip",
