@@ -41,6 +41,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="another T")
     parser.add_argument("--n", type=int, help="another number of candidates")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--processor", action="store_true", help="one thread and its own seconds: for a machine with other work to do"
+    )
     parser.add_argument("--without-trl", action="store_true", help="ours only")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--curve", type=Path, help="draw seconds over T and n instead")
@@ -122,7 +125,8 @@ class Bench:
             if getattr(options, name):
                 command += [f"--{name}", str(getattr(options, name))]
         began = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True)
+        clock = {"OMP_NUM_THREADS": "1", "SPORT_BENCHMARK_CLOCK": "processor"} if options.processor else {}
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **clock})
         if done.returncode:
             sys.exit(f"{contender} failed:\n{done.stderr[-3000:]}")
         found: Result = json.loads(out.read_text())
@@ -182,6 +186,7 @@ def figures(options: argparse.Namespace, found: dict[str, list[Result]]) -> Resu
         "pairs_per_second": shape.pairs / tree,
         "peak_tree_bytes": statistics.median(one["peak_bytes"] for one in found["tree"]),
         "seconds": {name: [one["seconds"] for one in runs] for name, runs in found.items() if runs},
+        "clock": "processor seconds, one thread" if options.processor else "wall seconds",
         "machine": machine(options.device),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -7,7 +7,6 @@ no truncation, pairs of one step beside each other (no padding), its fused head,
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from datasets import Dataset, Image, disable_progress_bars
 from trl import DPOConfig, DPOTrainer
 
-from contenders.measure import Gradients, Measured, measured
+from contenders.measure import Gradients, Measured, clock, measured
 from contenders.problem import SEED, Problem, small_one
 from sport.checkpoint import quiet
 from sport.types import Message, Text
@@ -57,11 +56,11 @@ def ahead(problem: Problem, batch: int, checkpointing: bool) -> tuple[float, flo
     """Seconds of the reference pass (``precompute_ref_log_probs``), and of one epoch after it."""
     with problem.adapted() as tuned, quiet():
         _warm(problem, tuned, checkpointing)
-        began = time.perf_counter()
+        began = clock()
         rows = _data(pairs(problem))
         with tempfile.TemporaryDirectory() as folder:
             trainer = _trainer(problem, tuned, rows, folder, batch, checkpointing, Gradients(), precompute=True)
-            reference = time.perf_counter() - began
+            reference = clock() - began
             with measured(problem.model.device) as found:
                 trainer.train()
     return reference, found.seconds
