@@ -42,8 +42,9 @@ async def _server(settings: Endpoint, url: str, secret: str, faults: Faults) -> 
     limit_s = min(LIMIT_S, settings.deadline_s)
     async with client(url, secret, limit_s) as server:
         models, problem = await _models(server, faults, url)
-        if problem is not None:
-            return Found(url, None, problem, "")
+    if problem is not None:
+        return Found(url, None, problem, "")
+    async with client(url, secret, limit_s) as server:  # anew: a server that stumbled over its list may hang up
         began = time.monotonic()
         try:
             raw = await server.chat.completions.with_raw_response.create(
