@@ -114,6 +114,30 @@ def test_corrupt_weights_are_one_message(sport: Callable[..., Done], tmp_path: P
     assert str(checkpoint) in is_one_message(sport("run", TINY, *settings))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("controller.endpoint.model=tiny", "controller.endpoint.base_urls: name at least one server"),
+        ('controller.endpoint.base_urls=["ftp://x"]', "controller.endpoint.model: name the model"),
+        ("controller.endpoint.timeout=3", "did you mean 'controller.endpoint.timeout_s'"),
+    ],
+)
+def test_an_endpoint_that_cannot_work_is_named_before_anything_is_made(
+    sport: Callable[..., Done], tmp_path: Path, change: str, words: str
+) -> None:
+    assert words in is_one_message(sport("run", TINY, "--set", "controller.kind=endpoint", "--set", change))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_endpoint_is_estimated_without_being_asked_or_tuned(sport: Callable[..., Done]) -> None:
+    urls = 'controller.endpoint.base_urls=["http://127.0.0.1:9/v1"]'
+    kind, model = "controller.kind=endpoint", "controller.endpoint.model=tiny"
+    done = sport("run", TINY, "--dry-run", "--set", kind, "--set", urls, "--set", model)
+    assert done.returncode == 0, done
+    (tune,) = [line for line in done.stdout.splitlines() if "tune" in line]
+    assert [cell.strip() for cell in tune.strip("│").split("│")][1:3] == ["0", "0"]
+
+
 # ------------------------------------------------------------------------------------------- run directories
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sport.config import Config, load, parse
+from sport.config import Config, amend, load, parse
 from sport.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").rglob("*.toml"))
@@ -134,3 +134,13 @@ def test_plain_data_is_a_configuration_or_a_config_error(data: dict[str, object]
         assert isinstance(parse(data, "here"), Config)
     except ConfigError as error:
         assert str(error).startswith("here: ")
+
+
+def test_a_run_that_goes_on_may_change_servers_and_budgets_only() -> None:
+    before = parse({"controller": {"kind": "endpoint", "endpoint": {"model": "m", "max_tokens": 5}}}, "test")
+    after = amend(before, ["controller.endpoint.max_tokens=9", 'controller.endpoint.base_urls=["http://a/v1"]'])
+    changed = before.controller.endpoint.model_copy(update={"max_tokens": 9, "base_urls": ("http://a/v1",)})
+    assert after == before.model_copy(update={"controller": before.controller.model_copy(update={"endpoint": changed})})
+    for refused in ("controller.endpoint.model=other", "explore.n=3", "seed=1", "max_tokens=3"):
+        with pytest.raises(ConfigError, match="keeps its settings"):
+            amend(before, [refused])

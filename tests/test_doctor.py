@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import servers
 from sport import doctor
+from sport.config import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -93,3 +95,46 @@ def test_every_failure_and_warning_says_what_to_do(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor, "LOCAL", ("no_such_package",))
     for check in doctor.examine(ROOT):
         assert check.state == "ok" or check.advice, check
+
+
+# ------------------------------------------------------------------------------------------------ servers
+
+
+def asked(url: str, **changes: object) -> doctor.Check:
+    (check,) = doctor.endpoint("controller.endpoint", Endpoint(base_urls=(url,), **{"model": "tiny", **changes}))
+    return check
+
+
+def test_a_server_is_asked_for_its_models_and_one_token() -> None:
+    with servers.serving(servers.echo) as server:
+        check = asked(server.url)
+        other = asked(server.url, model="tyni")
+    assert (check.state, check.advice) == ("ok", "")
+    assert "tiny-1, 1 models, one token in" in check.found
+    assert [path for path, *_ in server.seen[:2]] == ["/v1/models", "/v1/chat/completions"]
+    assert server.asked[0]["max_tokens"] == 1
+    assert (other.state, other.advice) == ("warn", "tyni answers, but is not listed")
+
+
+def test_a_server_that_refuses_is_a_failure_with_its_reason() -> None:
+    with servers.serving(servers.status(404, "unknown model"), models=("tiny-large", "other")) as server:
+        check = asked(server.url)
+    assert check.state == "fail"
+    assert check.advice
+    assert "unknown model" in check.found
+    assert "this server lists tiny-large" in check.found
+    gone = asked(server.url)
+    assert (gone.state, "nobody answers" in gone.found) == ("fail", True)
+
+
+def test_a_key_that_is_not_exported_is_named() -> None:
+    check = asked("http://127.0.0.1:9/v1", key_env="NO_SUCH_KEY")
+    assert (check.state, "NO_SUCH_KEY is not set" in check.found) == ("fail", True)
+
+
+def test_a_wrong_key_is_told_before_any_token_is_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret-0123")
+    with servers.serving(servers.status(401, "bad sk-secret-0123")) as server:
+        check = asked(server.url, key_env="SOME_KEY")
+    assert "SOME_KEY is not accepted" in check.found
+    assert "sk-secret" not in check.found

@@ -26,7 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sport import cli_tune
-from sport.errors import InputError, RunError, TuningError, UserError
+from sport.errors import FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ def run(
 ) -> None:
     """Teach the controller: synthesise, explore, pair, tune and evaluate, as often as CONFIG says."""
     if resume is not None:
-        if config is not None or overrides or out is not None:
-            raise InputError("--resume takes its configuration from the run: give no CONFIG, --set or --out with it")
+        if config is not None or out is not None:
+            raise InputError("--resume takes its configuration from the run: give no CONFIG or --out with it")
         if dry_run:
-            return _estimate(_saved(resume))
-        return _whole(resume, None)
+            return _estimate(_amended(_saved(resume), overrides))
+        return _whole(resume, None, overrides)
     if config is None:
         raise InputError("say what to run: sport run configs/demo.toml, or sport run --resume DIR")
     from sport.config import load
@@ -95,8 +95,11 @@ def run(
     return _whole(out or _fresh(settings.name), settings)
 
 
-def _whole(folder: Path, settings: Config | None) -> None:
-    """A run from its first to its last stage, then what came of it. ``settings`` is None to resume."""
+def _whole(folder: Path, settings: Config | None, overrides: Sequence[str] | None = None) -> None:
+    """A run from its first to its last stage, then what came of it.
+
+    ``settings`` is None to resume, with ``overrides`` that change no result (``config.amend``).
+    """
 
     async def work(kit: Any) -> None:
         from sport import loop
@@ -105,10 +108,18 @@ def _whole(folder: Path, settings: Config | None) -> None:
 
     began = time.monotonic()
     with _opened(folder, settings) as store:
+        if overrides:
+            store.amend(_amended(store.config, overrides))
         _drive(store, work)
         page = _report(store, folder / "report.html")
         _show(store)
         _out().print(f"report: {page}\nrun: {folder}\ntime: {span(time.monotonic() - began)}", **_PLAIN)
+
+
+def _amended(settings: Config, overrides: Sequence[str] | None) -> Config:
+    from sport.config import amend
+
+    return amend(settings, overrides or ())
 
 
 def _estimate(settings: Config) -> None:
@@ -183,13 +194,17 @@ def report(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="ask the servers it names, too")] = None,
+) -> None:
     """Say what this machine has and lacks, and what to do about it."""
+    from sport.config import load
     from sport.doctor import examine
 
+    settings = load(config) if config is not None else None
     marks = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
     failed = 0
-    for check in examine(Path.cwd()):
+    for check in examine(Path.cwd(), settings):
         failed += check.state == "fail"
         _out().print(f"{marks[check.state]} [bold]{check.name}[/]: {escape(check.found)}", **_WRAP)
         if check.advice:
@@ -472,9 +487,12 @@ def _change(first: Metric | None, last: Metric | None) -> str:
 # ------------------------------------------------------------------------------------------------- errors
 
 
-def _mendable(error: BaseException) -> list[UserError | TuningError]:
-    """The user's errors in ``error``, which task groups may have wrapped; empty if anything else is in it."""
-    if isinstance(error, UserError | TuningError):
+def _mendable(error: BaseException) -> list[SportError]:
+    """The errors in ``error`` that only the user can mend, his own or a server's; empty if anything else is in it.
+
+    Task groups may have wrapped them.
+    """
+    if isinstance(error, UserError | TuningError | FatalModelError):
         return [error]
     if not isinstance(error, BaseExceptionGroup):
         return []

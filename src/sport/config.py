@@ -46,9 +46,44 @@ class Synth(Section):
     defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
 
 
-class Controller(Section):
-    """The model that is taught. ``checkpoint`` is a directory, or "nano" for the one inside the package."""
+class Endpoint(Section):
+    """A model behind the OpenAI protocol (``/v1/chat/completions``), for one role; docs/ENDPOINTS.md has examples.
 
+    The key itself is never part of a configuration: ``key_env`` names the environment variable that holds it. Prices
+    are per million tokens; a budget counts over all resumptions of a run.
+    """
+
+    base_urls: tuple[str, ...] = Field(default=(), description="servers of one and the same model, used in balance")
+    model: str = ""
+    key_env: str | None = None
+    concurrency: int = Field(default=16, ge=1, description="calls under way at once, over all servers")
+    timeout_s: float = Field(default=120.0, gt=0, description="of one try, from its first byte to its last")
+    deadline_s: float = Field(default=600.0, gt=0, description="of all tries of a call and the waits between them")
+    tries: int = Field(default=6, ge=1)
+    max_wait_s: float = Field(default=30.0, ge=0, description="longest wait between tries, whatever Retry-After says")
+    limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    leave_out: tuple[Literal["temperature", "top_p", "seed", "stop"], ...] = Field(
+        default=(), description="parameters that this server refuses"
+    )
+    logprobs: bool = False
+    price_in: float | None = Field(default=None, ge=0)
+    price_out: float | None = Field(default=None, ge=0)
+    max_cost: float | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, ge=1, description="budget of the whole run, prompts included")
+
+
+AMENDABLE = frozenset(Endpoint.model_fields) - {"model", "limit_name", "leave_out", "logprobs"}
+"""Settings of an endpoint that may change when a run goes on: none of them changes what is sampled."""
+
+
+class Controller(Section):
+    """The model that is taught. ``checkpoint`` is a directory, or "nano" for the one inside the package.
+
+    A model behind an endpoint (``kind``) explores and is evaluated; its weights are elsewhere, so it is not tuned.
+    """
+
+    kind: Literal["local", "endpoint"] = "local"
+    endpoint: Endpoint = Endpoint()
     checkpoint: str = "nano"
     adapter: str | None = None
     dialect: str = "nano-1"
@@ -219,6 +254,24 @@ def limits(changes: Iterable[str]) -> SandboxSection:
     for change in changes:
         _apply(data, f"sandbox.{change.removeprefix('sandbox.')}")
     return parse(data, " ".join(f"--set {change}" for change in changes)).sandbox
+
+
+def amend(config: Config, overrides: Iterable[str]) -> Config:
+    """The configuration of a run that exists, with overrides that change no result (:data:`AMENDABLE`).
+
+    Raises:
+        ConfigError: any other key, or a value that does not fit.
+    """
+    data, changes = config.model_dump(), list(overrides)
+    for override in changes:
+        section, _, name = override.partition("=")[0].strip().rpartition(".")
+        if section.rpartition(".")[2] != "endpoint" or name not in AMENDABLE:
+            raise ConfigError(
+                f"--set {override}: a run that is resumed keeps its settings, but for an endpoint's "
+                + ", ".join(sorted(AMENDABLE))
+            )
+        _apply(data, override)
+    return parse(data, " ".join(f"--set {change}" for change in changes))
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

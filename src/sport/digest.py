@@ -72,11 +72,13 @@ def summary(database: Database) -> dict[str, Any]:
     )
     walls = database.rows("SELECT name, SUM(wall_s) FROM stage GROUP BY name ORDER BY MIN(rowid)")
     state = database.one("SELECT value FROM state WHERE name = 'state'")
+    spent = database.rows("SELECT substr(name, 7), value FROM state WHERE name LIKE 'spent %' ORDER BY name")
     return {
         "state": state[0] if state else "running",
         "iterations": [{"iteration": i, "split": split, **found} for (i, split), found in measured.items()],
         "pairs": [count for _, count, _ in pairings],
         "dropped": [json.loads(dropped) for _, _, dropped in pairings],
+        "spent": {role: json.loads(text) for role, text in spent},
         "wall_s": {name: round(wall_s, 3) for name, wall_s in walls},
     }
 

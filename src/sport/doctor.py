@@ -1,8 +1,9 @@
 """What this machine has and lacks for a run, and what to do about each lack.
 
 Nothing is guessed from names and versions alone where trying is cheap: libraries are imported (in a process of their
-own, so that a broken one cannot take this one down) and the sandbox is booted and runs a line of code. Not checked: the
-speed of anything, servers named in a configuration, and checkpoints other than the one inside the package.
+own, so that a broken one cannot take this one down), the sandbox is booted and runs a line of code, and servers that a
+configuration names are asked for one token. Not checked: the speed of anything, and checkpoints other than the one
+inside the package.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal
 
+from sport.config import Config, Endpoint
 from sport.errors import ConfigError, SandboxError
 from sport.sandbox.layers.report import Layer, advice
 from sport.types import File
@@ -44,8 +46,11 @@ class Check:
     advice: str = ""
 
 
-def examine(folder: Path) -> Iterable[Check]:
-    """All checks, cheap ones first; ``folder`` is where runs would lie. Yields as it goes."""
+def examine(folder: Path, config: Config | None = None) -> Iterable[Check]:
+    """All checks, cheap ones first; ``folder`` is where runs would lie. Yields as it goes.
+
+    With a configuration every server that it names is asked, too.
+    """
     for check in (python, system, cores, memory, core_packages):
         yield check()
     yield disk(folder)
@@ -53,6 +58,26 @@ def examine(folder: Path) -> Iterable[Check]:
     for check in (gpu, ocr_models, fonts, weights):
         yield check()
     yield from sandbox()
+    if config is not None and config.controller.kind == "endpoint":
+        yield from endpoint("controller.endpoint", config.controller.endpoint)
+
+
+def endpoint(where: str, settings: Endpoint) -> Iterable[Check]:
+    """Every server of an endpoint: its models, and one token of the one that is configured."""
+    from sport.llm import probe
+
+    try:
+        found = asyncio.run(probe.ask(settings, where, os.environ))
+    except ConfigError as error:
+        yield Check(where, "fail", str(error), "mend the configuration, or export the key")
+        return
+    for one in found:
+        if one.problem is not None:
+            yield Check(where, "fail", one.problem, "see docs/ENDPOINTS.md")
+        elif one.models is not None and settings.model not in one.models:
+            yield Check(where, "warn", f"{one.url}: {one.text}", f"{settings.model} answers, but is not listed")
+        else:
+            yield Check(where, "ok", f"{one.url}: {one.text}")
 
 
 def python() -> Check:

@@ -9,6 +9,7 @@ SportError
 ├── ModelError           a language model
 │   ├── TransientModelError   worth another try
 │   ├── FatalModelError       quota, wrong key, unknown model: stop
+│   │   └── BudgetError       the tokens or the money that the user allowed are spent
 │   └── ContentError          an answer that breaks its contract
 ├── ToolError            a tool said no: an observation for the controller
 ├── SandboxError         the sandbox itself broke, not the code in it
@@ -57,6 +58,10 @@ class TransientModelError(ModelError):
 
 class FatalModelError(ModelError):
     """No further try can help."""
+
+
+class BudgetError(FatalModelError):
+    """A role has spent what the configuration allows it; the run stops and can go on with a larger budget."""
 
 
 class ContentError(ModelError):

@@ -33,10 +33,12 @@ def estimate(config: Config) -> list[Estimate]:
     """What is expected of every stage, all iterations together (pure)."""
     k, tasks, n = config.iterations, config.synth.tasks, config.explore.n
     written = tasks / (1 - config.synth.defects)
-    steps, exams = k * tasks * STEPS, (k + 1) * config.eval.tasks * STEPS
+    tunes = config.controller.kind == "local"  # a model behind an endpoint is evaluated once and not tuned
+    steps, exams = k * tasks * STEPS, (k + 1 if tunes else 1) * config.eval.tasks * STEPS
     row = PROMPT_TOKENS + STEPS * n * ACTION_TOKENS
     tuned = int(k * tasks * row * (config.tune.epochs + 1 / 3))  # the reference pass is a third of a training pass
-    checkpoints = ADAPTER_MB * k * 2
+    tuned *= tunes
+    checkpoints = ADAPTER_MB * k * 2 * tunes
     return [
         Estimate("synth", 0, 0, k * written * TASK_S, k * written * TASK_MB),
         Estimate("explore", int(steps), _tokens(steps, n), steps * n * CANDIDATE_S, steps * n * STEP_MB),

@@ -43,7 +43,7 @@ class Tune(Protocol):
 
 @dataclass(frozen=True)
 class Kit:
-    """Store, engines, tools, sandbox and critic of one run."""
+    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach."""
 
     config: Config
     store: Store
@@ -55,4 +55,4 @@ class Kit:
     writer: Writer
     checker: Checker
     critic: Critic
-    tune: Tune
+    tune: Tune | None

@@ -15,7 +15,7 @@ from sport.agent.code import CodeAgent
 from sport.bench import world
 from sport.bench.run import evaluate
 from sport.config import Config
-from sport.errors import RunError
+from sport.errors import FatalModelError, RunError
 from sport.explore import explore
 from sport.kit import Kit
 from sport.pairs import read
@@ -28,15 +28,19 @@ STAGES = ("synth", "explore", "pairs", "tune", "eval")
 
 
 async def run(kit: Kit) -> None:
-    """Evaluate the controller as it is; then, for every iteration, all stages in order. Done stages are left alone."""
-    due = [(0, "eval"), *((k, name) for k in range(1, kit.config.iterations + 1) for name in STAGES)]
+    """Evaluate the controller as it is; then, for every iteration, all stages in order. Done stages are left alone.
+
+    A controller that cannot be tuned (behind an endpoint) ends every iteration with its pairs.
+    """
+    stages = STAGES if kit.tune else STAGES[: STAGES.index("tune")]
+    due = [(0, "eval"), *((k, name) for k in range(1, kit.config.iterations + 1) for name in stages)]
     due = [(k, name) for k, name in due if kit.store.stage_done(k, name) is None]
     kit.store.set_state("running")
     try:
         async with _services(kit) if due else _nothing():
             for iteration, name in due:
                 await _do(kit, name, iteration)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, FatalModelError):
         kit.store.set_state("stopped")
         raise
     else:
@@ -49,8 +53,13 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
     """One stage by name, of the iteration that is due unless another is given.
 
     Raises:
-        RunError: the stage before it is not done, or there is nothing left to do.
+        RunError: the stage before it is not done, there is nothing left to do, or the controller cannot be tuned.
     """
+    if name == "tune" and kit.tune is None:
+        raise RunError(
+            "controller.kind: a model behind an endpoint cannot be tuned here, its weights are elsewhere; "
+            'tune with controller.kind = "local" and controller.checkpoint = a directory'
+        )
     iterations = range(0 if name == "eval" else 1, kit.config.iterations + 1)
     due = [k for k in iterations if kit.store.stage_done(k, name) is None]
     if iteration is None and not due:
@@ -125,6 +134,7 @@ async def _pairs(kit: Kit, iteration: int) -> dict[str, Json]:
 
 
 async def _tune(kit: Kit, iteration: int) -> dict[str, Json]:
+    assert kit.tune is not None  # neither run() nor stage() comes here then
     store, before = kit.store, kit.store.adapter(iteration - 1)
     await kit.llm.use(None)  # the model as the run began is the reference; the last adapter is where tuning goes on
     pairs = store.pairs(iteration)

@@ -20,7 +20,7 @@ from sport.database import Database, Lock, explained, pack, unpack, upsert
 from sport.digest import dump_lines, summary
 from sport.errors import RunError
 from sport.trees import Trees
-from sport.types import File, Json, Key, Metric, Pair, Task
+from sport.types import File, Json, Key, Metric, Pair, Spent, Task
 
 Score = float | bool | None
 
@@ -100,6 +100,12 @@ class Store(Trees):
         except BaseException:
             database.close()
             raise
+
+    def amend(self, config: Config) -> None:
+        """Save a changed configuration; ``config.amend`` says what may change."""
+        with explained(self._folder):
+            write_atomically(self._folder / "config.json", (config.model_dump_json(indent=2) + "\n").encode())
+        self._config = config
 
     def close(self) -> None:
         """Commit what the cache still holds and let the next writer in."""
@@ -295,6 +301,15 @@ class Store(Trees):
         for iteration, split, name, text in rows:
             found.setdefault((iteration, split), {})[name] = unpack(Metric, text)
         return [(iteration, split, metrics) for (iteration, split), metrics in found.items()]
+
+    def set_spent(self, role: str, spent: Spent) -> None:
+        """What a role's endpoint has charged for so far, all attempts at this run together."""
+        self._put("state", {"name": f"spent {role}"}, {"value": pack(spent)})
+
+    def spent(self, role: str) -> Spent:
+        """What :meth:`set_spent` was told last; nothing spent when it was not."""
+        row = self._database.one("SELECT value FROM state WHERE name = ?", f"spent {role}")
+        return unpack(Spent, row[0]) if row else Spent()
 
     # ----------------------------------------------------------------------------- for people and programs
 

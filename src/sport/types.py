@@ -137,6 +137,20 @@ class Usage(Record):
     completion_tokens: int = 0
 
 
+class Spent(Record):
+    """What a role's endpoint has charged a run for so far.
+
+    ``unknown`` counts calls that may have been paid for and that nobody can price: cut off, or answered without usage.
+    ``cost`` is in the currency of the configured prices, None without prices.
+    """
+
+    calls: int = 0
+    unknown: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+
+
 class Sample(Record):
     """One text from a model. ``finished`` is False when it was cut at the token limit."""
 

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sport import adapters, checkpoint
-from sport.config import Config
+from sport.config import Config, Endpoint
 from sport.dialect import Dialect
 from sport.errors import ConfigError
 from sport.events import Progress
 from sport.kit import Kit, Tune
+from sport.llm import servers
+from sport.llm.base import LLM
+from sport.llm.endpoint import EndpointLLM
+from sport.llm.ledger import Ledger
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
 from sport.sandbox.docker import DockerSandbox
@@ -24,7 +28,7 @@ from sport.synth.check import RuleCheck
 from sport.synth.queries import WorldWriter
 from sport.tools.entry import builtin
 from sport.tools.toolbox import Toolbox
-from sport.types import Json, Pair, Trajectory
+from sport.types import Json, Pair, Spent, Trajectory
 from sport.verify.base import Critic
 from sport.verify.chance import ChanceCritic
 from sport.verify.rules import RuleCritic
@@ -44,12 +48,17 @@ def check(config: Config) -> None:
     """What can be found wrong before anything is made on disk.
 
     Raises:
-        ConfigError: a family, tool or dialect that does not exist, or numbers that do not fit each other.
+        ConfigError: a family, tool, dialect or endpoint that does not exist, or numbers that do not fit each other.
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
     Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
-    checkpoint.check(config.controller.folder)
+    if config.controller.kind == "endpoint":
+        servers.check(config.controller.endpoint, "controller.endpoint")
+        if config.controller.adapter is not None:
+            raise ConfigError('controller.adapter: only for controller.kind = "local"; a server loads its own adapters')
+    else:
+        checkpoint.check(config.controller.folder)
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
         raise ConfigError(
@@ -63,11 +72,8 @@ def build(store: Store, progress: Progress) -> Kit:
     Raises:
         UserError: as :func:`check`, or weights that cannot be loaded.
     """
-    from sport.llm.local import LocalLLM  # torch comes with it
-
     config = store.config
     check(config)
-    checkpoint.use_threads(config.controller.threads)
     toolbox = Toolbox(
         builtin(config.tools.names),
         workers=config.tools.workers,
@@ -76,10 +82,7 @@ def build(store: Store, progress: Progress) -> Kit:
         cache=store.cache(),
     )
     dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
-    loaded = checkpoint.load(config.controller.folder, device=config.controller.device, dtype=config.controller.dtype)
-    if config.controller.adapter is not None:
-        adapters.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
-    llm = LocalLLM(loaded, store.read)
+    llm, tune = _controller(store, dialect, progress)
     return Kit(
         config=config,
         store=store,
@@ -91,7 +94,7 @@ def build(store: Store, progress: Progress) -> Kit:
         writer=WorldWriter(config.synth, config.seed),
         checker=RuleCheck(toolbox.call, store.read),
         critic=_critic(store),
-        tune=_tuner(store.folder, config, dialect, loaded, llm.renderer, progress),
+        tune=tune,
     )
 
 
@@ -102,6 +105,31 @@ def sandbox(store: Store, toolbox: Toolbox) -> Sandbox:
         store.log("warning", text=WARNING)
     made = SANDBOXES[limits.executor]
     return made(specs=toolbox.specs, call=toolbox.call, put=store.put, read=store.read, limits=limits)
+
+
+def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM, Tune | None]:
+    """The model that is taught, and how; a model behind an endpoint is not tuned."""
+    config = store.config
+    if config.controller.kind == "endpoint":
+        return _endpoint(store, "controller", config.controller.endpoint), None
+    from sport.llm.local import LocalLLM  # torch comes with it
+
+    checkpoint.use_threads(config.controller.threads)
+    loaded = checkpoint.load(config.controller.folder, device=config.controller.device, dtype=config.controller.dtype)
+    if config.controller.adapter is not None:
+        adapters.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
+    llm = LocalLLM(loaded, store.read)
+    return llm, _tuner(store.folder, config, dialect, loaded, llm.renderer, progress)
+
+
+def _endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
+    """A role's model behind an endpoint; what it charges is kept in the run."""
+
+    def save(spent: Spent) -> None:
+        store.set_spent(role, spent)
+
+    where = f"{role}.endpoint"
+    return EndpointLLM(settings, where, store.read, Ledger(where, settings, store.spent(role), save))
 
 
 def _critic(store: Store) -> Critic:
