@@ -25,8 +25,8 @@ FLOORS = {
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
-    5: {"kit", "estimate", "wire", "loop", "ask", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "progress", "show"},
+    5: {"kit", "estimate", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
+    6: {"cli", "progress", "show", "tables"},
 }
 ROOMS = {"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"}
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -41,9 +41,10 @@ ALLOWED = {
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
+    ("cli", "tables"): "one door draws for the other",
     **{
         (room, "kit"): "the kit is the form that wire fills and loop reads"
-        for room in ("wire", "loop", "ask", "t3", "cluster")
+        for room in ("wire", "loop", "ask", "exam", "t3", "cluster")
     },
 }
 
@@ -56,7 +57,7 @@ FENCES = {
     "httpx": ("llm", "tools"),
     "requests": ("llm", "tools"),
     "typer": ("cli",),
-    "rich": ("cli", "progress", "show"),
+    "rich": ("cli", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

@@ -49,6 +49,8 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
     Raises:
         RunError: the stage before it is not done, or there is nothing left to do.
     """
+    if kit.config.bench.kind != "none":
+        raise RunError(f"{kit.store.folder}: evaluates {kit.config.bench.kind}; nothing of it may be learned from")
     iterations = range(0 if name == "eval" else 1, kit.config.iterations + 1)
     due = [k for k in iterations if kit.store.stage_done(k, name) is None]
     if iteration is None and not due:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sport import checkpoint
+from sport.bench import gta
 from sport.config import Config
 from sport.dialect import Dialect
 from sport.errors import ConfigError
@@ -19,6 +20,7 @@ from sport.store import Store
 from sport.synth.check import RuleCheck
 from sport.synth.queries import WorldWriter
 from sport.tools.entry import builtin
+from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, Trajectory
 from sport.verify.base import Critic
@@ -58,13 +60,7 @@ def build(store: Store, progress: Progress) -> Kit:
     config = store.config
     check(config)
     checkpoint.use_threads(config.controller.threads)
-    toolbox = Toolbox(
-        builtin(config.tools.names),
-        workers=config.tools.workers,
-        deadline_s=config.tools.deadline_s,
-        memory_mb=config.tools.memory_mb,
-        cache=store.cache(),
-    )
+    toolbox = _tools(store)
     dialect = Dialect(config.controller.dialect, toolbox.specs)
     loaded = checkpoint.load(config.controller.folder, device=config.controller.device, dtype=config.controller.dtype)
     if config.controller.adapter is not None:
@@ -84,6 +80,23 @@ def build(store: Store, progress: Progress) -> Kit:
         checker=RuleCheck(toolbox.call, store.read),
         critic=_critic(store),
         tune=_tuner(store.folder, config, dialect, loaded, llm.renderer, progress),
+    )
+
+
+def _tools(store: Store) -> Toolbox | ReferenceTools:
+    """The tools of the configuration, or GTA's reference in their place where its pictures are not here."""
+    config = store.config
+    if config.bench.kind == "gta" and not config.bench.images:
+        items = gta.load(Path(config.bench.data))
+        turns = [turn for item in items for turn in item.turns]
+        recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
+        return ReferenceTools(gta.all_tools(items), recorded)
+    return Toolbox(
+        builtin(config.tools.names),
+        workers=config.tools.workers,
+        deadline_s=config.tools.deadline_s,
+        memory_mb=config.tools.memory_mb,
+        cache=store.cache(),
     )
 
 
