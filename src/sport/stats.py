@@ -100,6 +100,8 @@ def resampled(
 ) -> Metric:
     """A figure of column sums (an F1 of counts, say), with a percentile bootstrap over rows; ``n`` is its denominator.
 
+    Where resampling knows no spread, Wilson's interval of a share of that value stands in, as in :func:`ratio`.
+
     Raises:
         ValueError: no rows.
     """
@@ -110,6 +112,8 @@ def resampled(
     values = [figure(data[row].sum(axis=0).tolist()) for row in chosen]
     value = figure(data.sum(axis=0).tolist())
     low, high = np.percentile(values, [2.5, 97.5])
+    if low == high:
+        return wilson(value * n, n)
     return Metric(value=value, low=min(value, float(low)), high=max(value, float(high)), n=n)
 
 

@@ -23,7 +23,12 @@ def beside(bench: Bench, measured: Sequence[tuple[int, str, Mapping[str, Metric]
     table = Table("figure", title=f"{bench.kind} {bench.row or '(no published row)'}: per cent [95 % interval]{note}")
     for heading in ("published", "measured", "difference in points"):
         table.add_column(heading, justify="right")
-    found = {name: m for repeat, _, metrics in measured if repeat == 0 for name, m in metrics.items()}
+    found = {
+        f"{name} (steps)" if split == "gta-steps" else name: metric
+        for repeat, split, metrics in measured
+        if repeat == 0
+        for name, metric in metrics.items()
+    }
     for name in dict.fromkeys([*known, *found]):
         before, after = known.get(name), found.get(name)
         table.add_row(name, _cell(before), _cell(after), _change(before, after))
