@@ -25,8 +25,8 @@ FLOORS = {
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
-    5: {"kit", "estimate", "wire", "loop", "ask", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "cli_tune", "progress", "show"},
+    5: {"kit", "estimate", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
+    6: {"cli", "cli_tune", "progress", "show", "tables"},
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
@@ -46,9 +46,10 @@ ALLOWED = {
     ("cli", "cli_tune"): "one door's commands are added by the other",
     ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
+    ("cli", "tables"): "one door draws for the other",
     **{
         (room, "kit"): "the kit is the form that wire fills and loop reads"
-        for room in ("wire", "loop", "ask", "t3", "cluster")
+        for room in ("wire", "loop", "ask", "exam", "t3", "cluster")
     },
 }
 
@@ -61,7 +62,7 @@ FENCES = {
     "httpx": ("llm", "tools"),
     "requests": ("llm", "tools"),
     "typer": ("cli", "cli_tune"),
-    "rich": ("cli", "cli_tune", "progress", "show"),
+    "rich": ("cli", "cli_tune", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

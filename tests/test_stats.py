@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sport.stats import paired_bootstrap, ratio, wilson
+from sport.stats import paired_bootstrap, ratio, resampled, unpaired, wilson
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,18 @@ def test_paired_bootstrap_is_seeded_and_agrees_with_the_normal_interval() -> Non
 def test_paired_bootstrap_needs_pairs() -> None:
     with pytest.raises(ValueError, match="cannot pair"):
         paired_bootstrap([1.0], [])
+
+
+def test_a_figure_of_sums_is_resampled_over_rows() -> None:
+    found = resampled([[1, 1], [0, 1], [1, 1], [1, 1]], lambda sums: sums[0] / sums[1], 4)
+    assert (found.value, found.n) == (0.75, 4)
+    assert found.low < 0.75 <= found.high
+    assert resampled([[0, 1]] * 4, lambda sums: sums[0] / sums[1], 4) == wilson(0, 4)
+    with pytest.raises(ValueError, match="no denominator"):
+        resampled([], lambda sums: 0.0, 0)
+
+
+def test_two_shares_measured_apart_differ_as_in_newcombes_example() -> None:
+    """56/70 against 48/80: 0.2000 [0.0524, 0.3339], method 10 of his table II."""
+    found = unpaired(wilson(48, 80), wilson(56, 70))
+    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)

@@ -106,6 +106,8 @@ def _whole(folder: Path, settings: Config | None, overrides: Sequence[str] | Non
 
         await loop.run(kit)
 
+    if settings is None and _saved(folder).bench.kind != "none":
+        return _examine(folder, None)
     began = time.monotonic()
     with _opened(folder, settings) as store:
         if overrides:
@@ -168,7 +170,87 @@ _stage("synth", "Write, check and keep the tasks of an iteration.")
 _stage("explore", "Sample and judge candidates step by step.")
 _stage("pairs", "Read preference pairs off the explored trajectories.")
 cli_tune.add(app, _do_stage)
-_stage("eval", "Evaluate the controller greedily, without a critic.")
+
+
+@app.command("eval")
+def evaluate(
+    what: Annotated[str, typer.Argument(metavar="gta|gaia|world|RUN", help="a benchmark, or a run to go on with")],
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="a TOML file, for a benchmark")] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set.")] = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="validation|test", help="Of GAIA.")] = None,
+    level: Annotated[int | None, typer.Option("--level", metavar="1|2|3", help="Of GAIA.")] = None,
+    without_images: Annotated[
+        bool, typer.Option("--without-images", help="GTA: replay the reference's tools.")
+    ] = False,
+    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Whole evaluations.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Change one setting.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Directory of this run.")] = None,
+    iteration: Iteration = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read everything, say what is missing, do nothing.")
+    ] = False,
+) -> None:
+    """Evaluate greedily, without a critic: a benchmark with any controller, or the iteration of a RUN that is due."""
+    from sport import exam
+
+    if what not in ("gta", "gaia", "world"):
+        if config is not None or overrides or out is not None or data is not None:
+            raise InputError(f"{what}: no benchmark (gta, gaia, world); a run takes its configuration from itself")
+        return _go_on(Path(what), iteration)
+    if config is None:
+        raise InputError(f"say with what: sport eval {what} CONFIG, for example configs/rows/nano.toml")
+    from sport.config import load
+
+    given = {"data": data and str(data), "split": split, "level": level, "repeats": repeats}
+    named = {key: value for key, value in given.items() if value is not None} | {"kind": what}
+    named |= {"images": False} if without_images else {}
+    loaded = load(config, overrides or ())
+    settings = loaded.model_copy(update={"bench": loaded.bench.model_copy(update=named)})
+    tasks = exam.check(settings.bench)
+    if dry_run:
+        return _out().print(f"{settings.name}: {tasks}; {exam.lacking(settings)}", **_PLAIN)
+    from sport import wire
+
+    wire.check(settings)
+    return _examine(out or _fresh(f"{what}-{settings.name}"), settings)
+
+
+def _go_on(folder: Path, iteration: int | None) -> None:
+    """The benchmark that a run is about, or its stage "eval"."""
+    if _saved(folder).bench.kind != "none":
+        return _examine(folder, None)
+
+    async def work(kit: Any) -> None:
+        from sport import loop
+
+        await loop.stage(kit, "eval", iteration)
+
+    with _opened(folder, None) as store:
+        _drive(store, work)
+        _show(store)
+
+
+def _examine(folder: Path, settings: Config | None) -> None:
+    """A benchmark from where it stands to its table."""
+    from sport import exam
+
+    with _opened(folder, settings, "eval") as store:
+        _drive(store, exam.run)
+        _figures(store, exam.comparable(store.config), unit="repeat", changes=False)
+        _out().print(f"one candidate a step, no verification; scores: {folder / 'scores.json'}", **_PLAIN)
+
+
+@app.command()
+def table(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="directories of evaluations")],
+) -> None:
+    """Print published figures beside measured ones, with the interval of their difference."""
+    from sport import tables
+    from sport.store import Store
+
+    for folder in folders:
+        with Store.view(folder) as store:
+            _out().print(tables.beside(store.config.bench, store.metrics()))
 
 
 @app.command()
@@ -190,6 +272,10 @@ def report(
 
             _out().print(f"pages: {pages.export(store, everything)}", **_PLAIN)
         else:
+            if out is not None and store.config.bench.kind == "gaia":
+                raise RunError(
+                    f"{folder}: holds items of GAIA, which may not be published: its report stays in the run"
+                )
             _out().print(f"report: {_report(store, out or folder / 'report.html')}", **_PLAIN)
 
 
@@ -339,14 +425,14 @@ def _fresh(name: str) -> Path:
 
 
 @contextmanager
-def _opened(folder: Path, settings: Config | None) -> Iterator[Store]:
+def _opened(folder: Path, settings: Config | None, command: str = "run --resume") -> Iterator[Store]:
     """The run's one writer; whatever ends the block, the message says how to go on."""
     from sport.store import Store
 
     if settings is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / "run.db").exists():
         raise RunError(f"{folder}: not empty, and not a run; name another directory with --out")
     store = Store.create(folder, settings) if settings is not None else Store.open(folder)
-    onwards = f"go on with: sport run --resume {_quoted(folder)}"
+    onwards = f"go on with: sport {command} {_quoted(folder)}"
     try:
         with store:
             yield store
@@ -440,28 +526,36 @@ def _report(store: Store, out: Path) -> Path:
 
 def _show(store: Store) -> None:
     """Before and after with 95 % intervals, one table a split, and the pairs of every iteration."""
+    _figures(store)
+    counts = [f"iteration {k}: {len(store.pairs(k))}" for k in range(1, store.config.iterations + 1)]
+    _out().print("pairs: " + ", ".join(counts), **_PLAIN)
+
+
+def _figures(store: Store, caveat: str | None = None, *, unit: str = "after iteration", changes: bool = True) -> None:
+    """A table a split of what was measured; figures of data that the controller grew from are marked."""
     from sport import bases
 
     measured = list(store.metrics())
     seeds = bases.seeded(store.config.controller.checkpoint, store.config.controller.adapter)
     for split in dict.fromkeys(split for _, split, _ in measured):
-        columns = [(iteration, metrics) for iteration, found, metrics in measured if found == split]
-        _out().print(_table(split, columns, "*" if seeds else ""))
+        columns = [(column, metrics) for column, found, metrics in measured if found == split]
+        title = f"{split}, {caveat}" if caveat else split
+        _out().print(_table(title, columns, "*" if seeds else "", unit, changes=changes))
     if seeds:
         words = " and ".join(seeds)
         _out().print(
             f"* the controller was tuned on data grown from items of {words}: no measure of it there", **_PLAIN
         )
-    counts = [f"iteration {k}: {len(store.pairs(k))}" for k in range(1, store.config.iterations + 1)]
-    _out().print("pairs: " + ", ".join(counts), **_PLAIN)
 
 
-def _table(split: str, columns: Sequence[tuple[int, dict[str, Metric]]], mark: str) -> Table:
+def _table(
+    split: str, columns: Sequence[tuple[int, dict[str, Metric]]], mark: str, unit: str, *, changes: bool
+) -> Table:
     """One row a metric, one column an evaluation; the last column is the change in points."""
     table = Table("metric", title=f"{split}: per cent [95 % interval]")
     for place, (iteration, _) in enumerate(columns):
-        table.add_column("before" if place == 0 else f"after iteration {iteration}", justify="right")
-    changed = len(columns) > 1
+        table.add_column("before" if changes and place == 0 else f"{unit} {iteration}", justify="right")
+    changed = changes and len(columns) > 1
     if changed:
         table.add_column("change", justify="right")
     for name in dict.fromkeys(name for _, metrics in columns for name in metrics):

@@ -167,6 +167,19 @@ class Eval(Section):
     in_flight: int = Field(default=32, ge=1)
 
 
+class Bench(Section):
+    """A benchmark, for ``sport eval gta|gaia|world``; a run with one explores nothing and tunes nothing."""
+
+    kind: Literal["none", "gta", "gaia", "world"] = "none"
+    data: str = Field(default="", description="folder of the data set; the embedded world needs none")
+    split: str = Field(default="validation", description="of GAIA: validation or test")
+    level: int | None = Field(default=None, description="of GAIA: only this one")
+    images: bool = Field(default=True, description="of GTA: False replays the reference's tool results; no comparison")
+    step_by_step: bool = Field(default=True, description="of GTA: also ask for every step after the reference's prefix")
+    repeats: int = Field(default=1, ge=1, description="whole evaluations, with seeds of their own")
+    row: str = Field(default="", description="name of the published row that this run stands beside")
+
+
 class SandboxSection(Section):
     """Where model-written code runs, what is around it, and the limits of one step of it."""
 
@@ -216,6 +229,7 @@ class Config(Section):
     pairs: Pairs = Pairs()
     tune: Tune = Tune()
     eval: Eval = Eval()
+    bench: Bench = Bench()
     sandbox: SandboxSection = SandboxSection()
     tools: Tools = Tools()
 

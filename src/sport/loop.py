@@ -60,6 +60,8 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
             "controller.kind: a model behind an endpoint cannot be tuned here, its weights are elsewhere; "
             'tune with controller.kind = "local" and controller.checkpoint = a directory'
         )
+    if kit.config.bench.kind != "none":
+        raise RunError(f"{kit.store.folder}: evaluates {kit.config.bench.kind}; nothing of it may be learned from")
     iterations = range(0 if name == "eval" else 1, kit.config.iterations + 1)
     due = [k for k in iterations if kit.store.stage_done(k, name) is None]
     if iteration is None and not due:

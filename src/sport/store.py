@@ -23,6 +23,8 @@ from sport.trees import Trees
 from sport.types import File, Json, Key, Metric, Pair, Spent, Task
 
 Score = float | bool | None
+BENCHMARKS = frozenset({"gta", "gaia"})
+"""Origins of tasks that serve evaluation only."""
 
 
 class Checked(NamedTuple):
@@ -161,7 +163,10 @@ class Store(Trees):
 
         Raises:
             sqlite3.IntegrityError: its id or its place (split, iteration, ordinal) is another task's.
+            ValueError: an item of a benchmark, which may be evaluated on and never explored.
         """
+        if task.origin in BENCHMARKS and split == "explore":
+            raise ValueError(f"{task.id}: an item of {task.origin} may never be explored or learned from")
         row = (task.id, split, iteration, ordinal, pack(task))
         with self._database.transaction() as commit:
             if commit.execute("SELECT * FROM task WHERE id = ?", (task.id,)).fetchone() == row:

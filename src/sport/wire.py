@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sport import adapters, checkpoint
+from sport.bench import gta
 from sport.config import Config, Endpoint
 from sport.dialect import Dialect
 from sport.errors import ConfigError
@@ -27,6 +28,7 @@ from sport.store import Store
 from sport.synth.check import RuleCheck
 from sport.synth.queries import WorldWriter
 from sport.tools.entry import builtin
+from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, Spent, Trajectory
 from sport.verify.base import Critic
@@ -74,13 +76,7 @@ def build(store: Store, progress: Progress) -> Kit:
     """
     config = store.config
     check(config)
-    toolbox = Toolbox(
-        builtin(config.tools.names),
-        workers=config.tools.workers,
-        deadline_s=config.tools.deadline_s,
-        memory_mb=config.tools.memory_mb,
-        cache=store.cache(),
-    )
+    toolbox = _tools(store)
     dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     llm, tune = _controller(store, dialect, progress)
     return Kit(
@@ -98,7 +94,7 @@ def build(store: Store, progress: Progress) -> Kit:
     )
 
 
-def sandbox(store: Store, toolbox: Toolbox) -> Sandbox:
+def sandbox(store: Store, toolbox: Toolbox | ReferenceTools) -> Sandbox:
     """The executor that the configuration names, not started yet. One without walls is noted in the run's log."""
     limits = store.config.sandbox
     if limits.executor == "unsafe":
@@ -130,6 +126,23 @@ def _endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
 
     where = f"{role}.endpoint"
     return EndpointLLM(settings, where, store.read, Ledger(where, settings, store.spent(role), save))
+
+
+def _tools(store: Store) -> Toolbox | ReferenceTools:
+    """The tools of the configuration, or GTA's reference in their place where its pictures are not here."""
+    config = store.config
+    if config.bench.kind == "gta" and not config.bench.images:
+        items = gta.load(Path(config.bench.data))
+        turns = [turn for item in items for turn in item.turns]
+        recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
+        return ReferenceTools(gta.all_tools(items), recorded)
+    return Toolbox(
+        builtin(config.tools.names),
+        workers=config.tools.workers,
+        deadline_s=config.tools.deadline_s,
+        memory_mb=config.tools.memory_mb,
+        cache=store.cache(),
+    )
 
 
 def _critic(store: Store) -> Critic:

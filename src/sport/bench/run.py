@@ -13,6 +13,8 @@ from sport.stats import mean, ratio, wilson
 from sport.types import Key, Metric, Task, Trajectory
 
 Scorer = Callable[[Trajectory, Key], dict[str, float]]
+Keyed = tuple[Task, Key | None]
+Figures = Callable[[Sequence[Mapping[str, float]]], dict[str, Metric]]
 
 
 class EvalStore(Trajectories, Protocol):
@@ -37,10 +39,12 @@ async def evaluate(
     iteration: int,
     in_flight: int,
     progress: Progress,
+    figures: Figures | None = None,
 ) -> dict[str, Metric]:
-    """Run every task that has not ended, score all of them, and return their :func:`metrics`.
+    """Run every task that has not ended, score all of them, and return their ``figures`` (:func:`metrics`).
 
-    A trajectory that failed, or ended without an answer, is wrong and stays in the denominator.
+    A task without a key is run and not scored; without any key there are no figures. A trajectory that failed, or
+    ended without an answer, is wrong and stays in the denominator.
     """
     await run_tasks(
         tasks,
@@ -59,7 +63,7 @@ async def evaluate(
         if key is not None:
             scores.append(scorer(trajectory, key))
             store.add_scores(trajectory.id, scores[-1])
-    return metrics(scores)
+    return (figures or metrics)(scores) if scores else {}
 
 
 def metrics(scores: Sequence[Mapping[str, float]]) -> dict[str, Metric]:

@@ -43,8 +43,14 @@ def export(store: Store, folder: Path) -> Path:
     replaced. Long texts are cut as in the report; the run itself is never changed.
 
     Raises:
-        RunError: the folder holds something else, or cannot be written.
+        RunError: the folder holds something else, or cannot be written; or the run is about GAIA, whose questions and
+            answers may not be published.
     """
+    if store.config.bench.kind == "gaia":
+        raise RunError(
+            f"{store.folder}: holds questions and answers of GAIA, which may not be published; read them in "
+            f"{store.folder / 'report.html'}, and pass on scores.json and row.md"
+        )
     _claim(folder, store.config.name)
     build(store, folder / "report.html")
     templates, shelf = environment(), Shelf(store.read, folder / _PICTURES, f"../{_PICTURES}")

@@ -1,0 +1,51 @@
+"""GAIA as an evaluation: keys, scores, figures by level, and the leaderboard's lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sport.bench.gaia import LEVELS, Question
+from sport.bench.gaia_score import right
+from sport.stats import mean, ratio, wilson
+from sport.types import Key, Metric, Trajectory
+
+
+def key(question: Question) -> Key | None:
+    """None in the test split: its tasks are answered and not scored."""
+    if question.truth is None:
+        return None
+    name = f"level {question.level}"
+    return Key(task_id=question.id, answer=question.truth, facts={"level": question.level}, family=name)
+
+
+def score(trajectory: Trajectory, key: Key) -> dict[str, float]:
+    """``right`` by the official scorer (no answer is wrong), ``level``, and ``steps`` and ``ran`` as counts."""
+    observations = [o for step in trajectory.steps if (o := step.trunk.observation)]
+    answer = trajectory.end.answer if trajectory.end else None
+    return {
+        "right": float(right(answer, key.answer)),
+        "level": float(key.facts["level"]),
+        "steps": float(len(trajectory.steps)),
+        "ran": float(sum(o.outcome == "ok" for o in observations)),
+    }
+
+
+def figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
+    """AnsAcc of all questions and of every level that there is (whole validation set: 165 = 53 + 86 + 26)."""
+    found = {"AnsAcc": wilson(sum(row["right"] for row in rows), len(rows))}
+    for level in LEVELS:
+        part = [row["right"] for row in rows if row["level"] == level]
+        if part:
+            found[f"AnsAcc level {level}"] = wilson(sum(part), len(part))
+    if sum(row["steps"] for row in rows):
+        found["CodeExec"] = ratio([row["ran"] for row in rows], [row["steps"] for row in rows])
+    return found | {"Steps": mean([row["steps"] for row in rows])}
+
+
+def line(trajectory: Trajectory) -> dict[str, str]:
+    """One line of the leaderboard's file. No answer is an empty one; the trace is what the controller wrote."""
+    return {
+        "task_id": trajectory.task.id,
+        "model_answer": (trajectory.end.answer if trajectory.end else None) or "",
+        "reasoning_trace": "\n\n".join(step.trunk.action.raw for step in trajectory.steps),
+    }

@@ -1,0 +1,92 @@
+"""What an evaluation leaves beside its store: ``scores.json``, ``row.md``, and GAIA's ``leaderboard.jsonl``.
+
+The first two hold figures and names of tasks, never a question or an answer, so they may be passed on; the third is for
+the leaderboard alone, since GAIA asks that its content is not published.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sport.bench import gaia_run, gaia_score, gta_score
+from sport.config import Config
+from sport.errors import RunError
+from sport.types import Json, Metric, Trajectory
+
+VERSIONS = {"gta": gta_score.VERSION, "gaia": gaia_score.VERSION, "world": "world-1"}
+
+
+class Measured(Protocol):
+    """What is read of the store."""
+
+    def metrics(self) -> list[tuple[int, str, dict[str, Metric]]]:
+        """(repeat, split, metrics)."""
+        ...
+
+    def scores(self, purpose: str, iteration: int | None = None) -> Mapping[str, Mapping[str, float | bool | None]]:
+        """By trajectory."""
+        ...
+
+    def trajectories(self, purpose: str, iteration: int | None = None) -> Iterator[Trajectory]:
+        """In order."""
+        ...
+
+
+def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
+    """Write the files. ``caveat`` says why the figures cannot be compared, empty if they can.
+
+    Raises:
+        RunError: the run's directory cannot be written.
+    """
+    kind = config.bench.kind
+    measured = store.metrics()
+    scores: dict[str, Json] = {
+        "benchmark": kind,
+        "row": config.bench.row or None,
+        "scorer": VERSIONS[kind],
+        "caveat": caveat or None,
+        "tools": "the reference's" if caveat else list(config.tools.names),
+        "candidates": 1,
+        "verification": False,
+        "repeats": config.bench.repeats,
+        "metrics": [
+            {"repeat": repeat, "split": split, "metrics": {name: m.model_dump() for name, m in found.items()}}
+            for repeat, split, found in measured
+        ],
+        "over_repeats": spread(measured) if config.bench.repeats > 1 else None,
+        "tasks": store.scores("eval"),
+    }
+    try:
+        (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        (folder / "row.md").write_text(markdown(config.name, measured, caveat), encoding="utf-8")
+        if kind == "gaia":
+            lines = [json.dumps(gaia_run.line(t), ensure_ascii=False) for t in store.trajectories("eval", 0)]
+            (folder / "leaderboard.jsonl").write_text("".join(f"{one}\n" for one in lines), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{folder}: the outcome cannot be written there ({error.strerror})") from error
+
+
+def spread(measured: Sequence[tuple[int, str, Mapping[str, Metric]]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation (n - 1) over repeats, by "split metric"."""
+    values: dict[str, list[float]] = {}
+    for _, split, found in measured:
+        for name, metric in found.items():
+            values.setdefault(f"{split} {name}", []).append(metric.value)
+    return {
+        name: {"mean": statistics.fmean(some), "sd": statistics.stdev(some) if len(some) > 1 else 0.0}
+        for name, some in values.items()
+    }
+
+
+def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]], caveat: str) -> str:
+    """A heading and one row a paper can take over: value [low, high] and denominator of every figure."""
+    columns = {f"{split}: {key}": metric for repeat, split, found in measured if repeat == 0
+               for key, metric in found.items()}  # fmt: skip
+    cells = [f"{m.show(m.value)} [{m.show(m.low)}, {m.show(m.high)}] (n={m.n})" for m in columns.values()]
+    note = f"\n{caveat}\n" if caveat else ""
+    rule = "|".join(["---"] * (len(columns) + 1))
+    return f"| method | {' | '.join(columns)} |\n|{rule}|\n| {name} | {' | '.join(cells)} |\n{note}"
