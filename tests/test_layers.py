@@ -30,7 +30,13 @@ FLOORS = {
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
-    **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render"},
+    **{
+        "wording": "dialect",
+        "structured": "dialect",
+        "adapters": "checkpoint",
+        "bases": "checkpoint",
+        "eyes": "render",
+    },
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

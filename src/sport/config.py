@@ -79,10 +79,11 @@ AMENDABLE = frozenset(Endpoint.model_fields) - {"model", "limit_name", "leave_ou
 class Controller(Section):
     """The model that is taught. ``checkpoint`` is a directory, or "nano" for the one inside the package.
 
-    A model behind an endpoint (``kind``) explores and is evaluated; its weights are elsewhere, so it is not tuned.
+    ``kind`` says where its weights are. "local": here, for sampling and for tuning. "endpoint": elsewhere; it explores
+    and is evaluated, and is not tuned. "served": here for tuning, and a server of the same checkpoint samples.
     """
 
-    kind: Literal["local", "endpoint"] = "local"
+    kind: Literal["local", "endpoint", "served"] = "local"
     endpoint: Endpoint = Endpoint()
     checkpoint: str = "nano"
     adapter: str | None = None
@@ -116,10 +117,26 @@ class Explore(Section):
     in_flight: int = Field(default=16, ge=1, description="trajectories worked on at once")
 
 
-class CriticSection(Section):
-    """Who judges steps: rules that see what an LLM critic sees (blind), rules that read the key too, or chance."""
+class Judging(Section):
+    """A language model that judges, for one role (docs/CRITICS.md)."""
 
-    kind: Literal["blind", "informed", "random"] = "blind"
+    endpoint: Endpoint = Endpoint()
+    prompt: str | None = Field(default=None, description="a Jinja file of your own in place of the package's")
+    images: bool = Field(default=True, description="show pictures; False for a judge that only reads")
+    temperature: float = Field(default=0.0, ge=0)
+    max_new_tokens: int = Field(default=1024, ge=1)
+
+
+class CriticSection(Judging):
+    """Who judges steps: rules that see what an LLM critic sees (blind), rules that read the key too, chance, a model.
+
+    All but ``kind`` are of the model behind an endpoint.
+    """
+
+    kind: Literal["blind", "informed", "random", "endpoint"] = "blind"
+    mode: Literal["best", "ranking", "scores"] = Field(default="best", description="what the model is asked for")
+    swap: bool = Field(default=False, description="ask again in the opposite order; disagreement is an abstention")
+    votes: int = Field(default=1, ge=1, description="times it is asked; more than half must be cast")
 
 
 class Pairs(Section):
@@ -232,6 +249,15 @@ class Config(Section):
     bench: Bench = Bench()
     sandbox: SandboxSection = SandboxSection()
     tools: Tools = Tools()
+
+
+def endpoints(config: Config) -> dict[str, Endpoint]:
+    """The endpoints that a configuration uses, by their place in it."""
+    used = {
+        "controller.endpoint": (config.controller.kind != "local", config.controller.endpoint),
+        "critic.endpoint": (config.critic.kind == "endpoint", config.critic.endpoint),
+    }
+    return {where: settings for where, (wanted, settings) in used.items() if wanted}
 
 
 def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:

@@ -25,7 +25,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal
 
-from sport.config import Config, Endpoint
+from sport.config import Config, Endpoint, endpoints
 from sport.errors import ConfigError, SandboxError
 from sport.sandbox.layers.report import Layer, advice
 from sport.types import File
@@ -58,8 +58,8 @@ def examine(folder: Path, config: Config | None = None) -> Iterable[Check]:
     for check in (gpu, ocr_models, fonts, weights):
         yield check()
     yield from sandbox()
-    if config is not None and config.controller.kind == "endpoint":
-        yield from endpoint("controller.endpoint", config.controller.endpoint)
+    for where, settings in endpoints(config).items() if config is not None else ():
+        yield from endpoint(where, settings)
 
 
 def endpoint(where: str, settings: Endpoint) -> Iterable[Check]:

@@ -43,7 +43,10 @@ class Tune(Protocol):
 
 @dataclass(frozen=True)
 class Kit:
-    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach."""
+    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach.
+
+    ``helpers`` are models of other roles than the controller's; their connections are kept while stages run.
+    """
 
     config: Config
     store: Store
@@ -56,3 +59,4 @@ class Kit:
     checker: Checker
     critic: Critic
     tune: Tune | None
+    helpers: tuple[LLM, ...] = ()

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sport.agent.code import CodeAgent
 from sport.bench import world
@@ -208,7 +208,10 @@ async def _services(kit: Kit) -> AsyncIterator[None]:
             group.create_task(kit.sandbox.start())
         kit.store.set_walls(vector(kit.sandbox.layers))
         kit.progress.finish("boot", tier(kit.sandbox.layers))
-        yield
+        async with AsyncExitStack() as connections:
+            for helper in kit.helpers:
+                await connections.enter_async_context(helper.lane())
+            yield
     finally:
         await kit.sandbox.stop()
         await kit.tools.stop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sport import adapters, checkpoint
 from sport.bench import gta
-from sport.config import Config, Endpoint
+from sport.config import Config, Endpoint, endpoints
 from sport.dialect import Dialect
 from sport.errors import ConfigError
 from sport.events import Progress
@@ -17,6 +17,7 @@ from sport.llm import servers
 from sport.llm.base import LLM
 from sport.llm.endpoint import EndpointLLM
 from sport.llm.ledger import Ledger
+from sport.llm.served import ServedLLM
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
 from sport.sandbox.docker import DockerSandbox
@@ -31,6 +32,7 @@ from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, Spent, Trajectory
+from sport.verify import judge
 from sport.verify.base import Critic
 from sport.verify.chance import ChanceCritic
 from sport.verify.rules import RuleCritic
@@ -55,12 +57,17 @@ def check(config: Config) -> None:
     """
     make("explore", 0, families=config.synth.families)
     Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
-    if config.controller.kind == "endpoint":
-        servers.check(config.controller.endpoint, "controller.endpoint")
-        if config.controller.adapter is not None:
-            raise ConfigError('controller.adapter: only for controller.kind = "local"; a server loads its own adapters')
-    else:
+    for where, settings in endpoints(config).items():
+        servers.check(settings, where)
+    if config.controller.kind != "local" and config.controller.adapter is not None:
+        raise ConfigError(
+            'controller.adapter: only for controller.kind = "local"; a server answers with what it has loaded: '
+            "sport merge-adapter makes a checkpoint of both, to be served and named in controller.checkpoint"
+        )
+    if config.controller.kind != "endpoint":
         checkpoint.check(config.controller.folder)
+    if config.critic.kind == "endpoint":
+        judge.checked_prompt(config.critic, "critic")
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
         raise ConfigError(
@@ -79,6 +86,7 @@ def build(store: Store, progress: Progress) -> Kit:
     toolbox = _tools(store)
     dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     llm, tune = _controller(store, dialect, progress)
+    critic, helpers = _critic(store, toolbox)
     return Kit(
         config=config,
         store=store,
@@ -89,8 +97,9 @@ def build(store: Store, progress: Progress) -> Kit:
         sandbox=sandbox(store, toolbox),
         writer=WorldWriter(config.synth, config.seed),
         checker=RuleCheck(toolbox.call, store.read),
-        critic=_critic(store),
+        critic=critic,
         tune=tune,
+        helpers=helpers,
     )
 
 
@@ -115,7 +124,10 @@ def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM
     if config.controller.adapter is not None:
         adapters.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
     llm = LocalLLM(loaded, store.read)
-    return llm, _tuner(store.folder, config, dialect, loaded, llm.renderer, progress)
+    tune = _tuner(store.folder, config, dialect, loaded, llm.renderer, progress)
+    if config.controller.kind == "served":
+        return ServedLLM(_endpoint(store, "controller", config.controller.endpoint), llm), tune
+    return llm, tune
 
 
 def _endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
@@ -145,11 +157,15 @@ def _tools(store: Store) -> Toolbox | ReferenceTools:
     )
 
 
-def _critic(store: Store) -> Critic:
-    kind = store.config.critic.kind
-    if kind == "random":
-        return ChanceCritic()
-    return RuleCritic(keys=store.key if kind == "informed" else None)
+def _critic(store: Store, toolbox: Toolbox | ReferenceTools) -> tuple[Critic, tuple[LLM, ...]]:
+    """Who judges steps, and the models behind him."""
+    settings = store.config.critic
+    if settings.kind == "random":
+        return ChanceCritic(), ()
+    if settings.kind == "endpoint":
+        llm = _endpoint(store, "critic", settings.endpoint)
+        return judge.JudgeCritic(llm, settings, toolbox.specs, name=f"llm {settings.endpoint.model}"), (llm,)
+    return RuleCritic(keys=store.key if settings.kind == "informed" else None), ()
 
 
 def _tuner(

@@ -35,7 +35,7 @@ class CriticSuite:
             assert verdict.tied == ()
         else:
             assert verdict.best in known
-            assert set(verdict.tied) < known - {verdict.best} or not verdict.tied
+            assert set(verdict.tied) <= known - {verdict.best}
             assert all(verdict.best < other for other in verdict.tied), "the lowest-numbered of the best is best"
 
     async def test_the_order_of_candidates_does_not_matter(self, critic: Critic, case: str):
