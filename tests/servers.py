@@ -230,3 +230,20 @@ def _reply(samples: Sequence[Sample]) -> dict[str, Any]:
         "completion_tokens": sum(sample.usage.completion_tokens for sample in samples),
     }
     return {"model": "nano", "choices": choices, "usage": usage}
+
+
+# ------------------------------------------------------------------------------------------ a judge behind it
+
+
+def judge(worth: Callable[[str], float]) -> Play:
+    """Reads the candidates out of a critic's prompt and names the worthiest, as a model would."""
+    import judges
+
+    def answer(handler: Handler, body: dict[str, Any]) -> None:
+        conversation = [_message(turn, {}) for turn in body["messages"]]
+        if not judges.shown(conversation):  # sport doctor says hello
+            return handler.reply(200, completion("yes"))
+        [text] = judges.best(worth)(conversation, 1, Sampling())
+        return handler.reply(200, completion(text))
+
+    return answer

@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "sport"
 # A room is a file or folder directly below sport/; a few files share one room.
 FLOORS = {
     0: {"types", "errors", "events", "seeds", "answers"},
-    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes"},
+    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes", "wording", "structured"},
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
@@ -47,6 +47,7 @@ ALLOWED = {
     ("answers", "types"): "words of the same floor",
     ("store", "config"): "a run keeps its resolved configuration",
     ("sandbox", "tools.base"): "the one callable that a sandbox is handed, and the bytes it takes",
+    ("dialect", "wording"): "its templates are prompts",
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
     ("cli", "cli_tune"): "one door's commands are added by the other",

@@ -83,6 +83,7 @@ class Prompt:
     """
 
     def __init__(self, name: str, text: str, where: str) -> None:
+        self.name = name
         self.version = version(name, text)
         self.text = text
         self._where = where
@@ -90,6 +91,10 @@ class Prompt:
             self._template = environment().from_string(text)
         except jinja2.TemplateSyntaxError as error:
             raise ConfigError(f"{where}: line {error.lineno}: not a Jinja template ({error.message})") from None
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The words, of a prompt without pictures. Raises ConfigError where it needs what is not there."""
+        return self._rendered(values, _Pictures("[picture ", []))
 
     def parts(self, values: Mapping[str, Any]) -> tuple[Part, ...]:
         """Words and pictures in their order. Raises ConfigError where the template needs what is not there."""
