@@ -26,17 +26,11 @@ FLOORS = {
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
     5: {"kit", "estimate", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "cli_tune", "progress", "show", "tables"},
+    6: {"cli", "cli_t3", "cli_tune", "progress", "show", "tables"},
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
-    **{
-        "wording": "dialect",
-        "structured": "dialect",
-        "adapters": "checkpoint",
-        "bases": "checkpoint",
-        "eyes": "render",
-    },
+    **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render", "wire_t3": "wire"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -48,9 +42,12 @@ ALLOWED = {
     ("store", "config"): "a run keeps its resolved configuration",
     ("sandbox", "tools.base"): "the one callable that a sandbox is handed, and the bytes it takes",
     ("dialect", "wording"): "its templates are prompts",
+    ("t3", "loop"): "both do the stages synth and eval, and book what a stage took",
+    ("wire", "t3"): "wire fills the form that t3 reads",
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
     ("cli", "cli_tune"): "one door's commands are added by the other",
+    ("cli", "cli_t3"): "one door's commands are added by the other",
     ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
     ("cli", "tables"): "one door draws for the other",
@@ -68,8 +65,8 @@ FENCES = {
     "openai": ("llm",),
     "httpx": ("llm", "tools"),
     "requests": ("llm", "tools"),
-    "typer": ("cli", "cli_tune"),
-    "rich": ("cli", "cli_tune", "progress", "show", "tables"),
+    "typer": ("cli", "cli_t3", "cli_tune"),
+    "rich": ("cli", "cli_t3", "cli_tune", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sport import cli_tune
+from sport import cli_t3, cli_tune
 from sport.errors import FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
@@ -76,6 +76,18 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what a run would cost; do nothing.")] = False,
 ) -> None:
     """Teach the controller: synthesise, explore, pair, tune and evaluate, as often as CONFIG says."""
+    return start(config, overrides, out, resume, dry_run)
+
+
+def start(
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    out: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+    method: str | None = None,
+) -> None:
+    """A new run, a run to go on with, or what it would cost. ``method`` is the one that the command stands for."""
     if resume is not None:
         if config is not None or out is not None:
             raise InputError("--resume takes its configuration from the run: give no CONFIG or --out with it")
@@ -87,6 +99,8 @@ def run(
     from sport.config import load
 
     settings = load(config, overrides or ())
+    if method is not None:
+        settings = settings.model_copy(update={"method": method})
     if dry_run:
         return _estimate(settings)
     from sport import wire
@@ -102,9 +116,9 @@ def _whole(folder: Path, settings: Config | None, overrides: Sequence[str] | Non
     """
 
     async def work(kit: Any) -> None:
-        from sport import loop
+        from sport import loop, t3, wire
 
-        await loop.run(kit)
+        await (t3.run(kit, wire.t3(kit)) if kit.config.method == "t3" else loop.run(kit))
 
     if settings is None and _saved(folder).bench.kind != "none":
         return _examine(folder, None)
@@ -115,6 +129,8 @@ def _whole(folder: Path, settings: Config | None, overrides: Sequence[str] | Non
         _drive(store, work)
         page = _report(store, folder / "report.html")
         _show(store)
+        if store.config.method == "t3":
+            cli_t3.show(store, _out())
         _out().print(f"report: {page}\nrun: {folder}\ntime: {span(time.monotonic() - began)}", **_PLAIN)
 
 
@@ -170,6 +186,7 @@ _stage("synth", "Write, check and keep the tasks of an iteration.")
 _stage("explore", "Sample and judge candidates step by step.")
 _stage("pairs", "Read preference pairs off the explored trajectories.")
 cli_tune.add(app, _do_stage)
+cli_t3.add(app, start)
 
 
 @app.command("eval")
@@ -527,6 +544,8 @@ def _report(store: Store, out: Path) -> Path:
 def _show(store: Store) -> None:
     """Before and after with 95 % intervals, one table a split, and the pairs of every iteration."""
     _figures(store)
+    if store.config.method == "t3":
+        return
     counts = [f"iteration {k}: {len(store.pairs(k))}" for k in range(1, store.config.iterations + 1)]
     _out().print("pairs: " + ", ".join(counts), **_PLAIN)
 

@@ -20,7 +20,6 @@ from sport.errors import InputError, RunError
 from sport.progress import Watcher, span, watcher
 
 if TYPE_CHECKING:
-    from sport.tune.mixing import Share
     from sport.tune.own import Tuned
     from sport.tune.readers.read import Data
 
@@ -127,13 +126,14 @@ def _data(
     changes = [*overrides, *([f"controller.checkpoint={checkpoint}"] if checkpoint else [])]
     settings = load(config, changes)
     folder = _place(out, resume)
-    shares = [_share(one) for one in mix]
 
     from sport.checkpoint import use_threads
+    from sport.tune.mixing import share
     from sport.tune.own import tune_data
     from sport.tune.readers.pictures import Pictures
     from sport.tune.readers.read import read
 
+    shares = [share(one, "--mix") for one in mix]
     data = read(source, pictures=Pictures(images), origin=origin)
     _told(data)
     use_threads(settings.controller.threads)
@@ -166,21 +166,6 @@ def _place(out: Path | None, resume: bool) -> Path:
     if not resume and _first() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: not empty; name another directory, or go on with --resume")
     return out
-
-
-def _share(text: str) -> Share:
-    """``general.jsonl=0.3``."""
-    from sport.tune.mixing import Share
-
-    path, sign, weight = text.rpartition("=")
-    try:
-        return Share(path, float(weight)) if sign and path else _raise(text)
-    except ValueError:
-        return _raise(text)
-
-
-def _raise(text: str) -> Share:
-    raise InputError(f"--mix {text}: expected PATH=WEIGHT, for example general.jsonl=0.3")
 
 
 @contextmanager

@@ -88,6 +88,8 @@ class Controller(Section):
     checkpoint: str = "nano"
     adapter: str | None = None
     dialect: str = "nano-1"
+    system: str | None = Field(default=None, description="file of the system prompt: text, or data that holds one")
+    images: bool = Field(default=True, description="False hides pictures from the controller; its tools see them")
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     threads: int = Field(default=1, ge=1, description="of torch on a CPU; more than 1 only pays on quiet cores")
@@ -137,6 +139,36 @@ class CriticSection(Judging):
     mode: Literal["best", "ranking", "scores"] = Field(default="best", description="what the model is asked for")
     swap: bool = Field(default=False, description="ask again in the opposite order; disagreement is an abstention")
     votes: int = Field(default=1, ge=1, description="times it is asked; more than half must be cast")
+
+
+class Expert(Section):
+    """Who writes T3's trajectories: the controller itself, or a stronger model behind an endpoint."""
+
+    kind: Literal["controller", "endpoint"] = "controller"
+    endpoint: Endpoint = Endpoint()
+    dialect: str = Field(default="react-1", description="how tasks are worded for a model behind an endpoint")
+    temperature: float = Field(default=0.0, ge=0)
+    max_new_tokens: int = Field(default=512, ge=1, description="of a model behind an endpoint")
+
+
+class Reviewing(Judging):
+    """Who decides which trajectories are fit to learn from: rules, or a model behind an endpoint."""
+
+    kind: Literal["rules", "endpoint"] = "rules"
+
+
+class T3(Section):
+    """Supervised tuning on verified trajectories (T3, arXiv 2412.15606); its settings of tuning are in ``tune``.
+
+    ``query_check``, ``trajectory_check``, ``fraction`` and ``controller.images`` are the paper's ablations.
+    """
+
+    expert: Expert = Expert()
+    critic: Reviewing = Reviewing()
+    query_check: bool = Field(default=True, description="drop queries that do not fit their files")
+    trajectory_check: bool = Field(default=True, description="False learns from every trajectory with an answer")
+    fraction: float = Field(default=1.0, gt=0, le=1, description="share of the kept trajectories that is learnt from")
+    mix: tuple[str, ...] = Field(default=(), description="PATH=W: W general conversations for every trajectory")
 
 
 class Pairs(Section):
@@ -237,12 +269,14 @@ class Config(Section):
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9._-]+$")
     seed: int = Field(default=0, ge=0)
+    method: Literal["sport", "t3"] = Field(default="sport", description="t3: supervised tuning, once, as sport t3 does")
     iterations: int = Field(default=1, ge=1)
     synth: Synth = Synth()
     controller: Controller = Controller()
     agent: Agent = Agent()
     explore: Explore = Explore()
     critic: CriticSection = CriticSection()
+    t3: T3 = T3()
     pairs: Pairs = Pairs()
     tune: Tune = Tune()
     eval: Eval = Eval()
@@ -253,9 +287,15 @@ class Config(Section):
 
 def endpoints(config: Config) -> dict[str, Endpoint]:
     """The endpoints that a configuration uses, by their place in it."""
+    t3 = config.method == "t3"
     used = {
         "controller.endpoint": (config.controller.kind != "local", config.controller.endpoint),
-        "critic.endpoint": (config.critic.kind == "endpoint", config.critic.endpoint),
+        "critic.endpoint": (not t3 and config.critic.kind == "endpoint", config.critic.endpoint),
+        "t3.expert.endpoint": (t3 and config.t3.expert.kind == "endpoint", config.t3.expert.endpoint),
+        "t3.critic.endpoint": (
+            t3 and config.t3.trajectory_check and config.t3.critic.kind == "endpoint",
+            config.t3.critic.endpoint,
+        ),
     }
     return {where: settings for where, (wanted, settings) in used.items() if wanted}
 

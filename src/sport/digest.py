@@ -20,6 +20,7 @@ _WITH_JSON = {
     "trajectory": "SELECT id, task, purpose, iteration, ordinal, ending FROM trajectory ORDER BY id",
     "decision": "SELECT trajectory, step, record FROM decision ORDER BY trajectory, step",
     "dropped": "SELECT iteration, dropped FROM pairing ORDER BY iteration",
+    "review": "SELECT substr(name, 8), value FROM state WHERE name LIKE 'review %' ORDER BY name",
     "score": "SELECT trajectory, record FROM score ORDER BY trajectory",
     "metric": "SELECT iteration, split, name, record FROM metric ORDER BY iteration, split, name",
 }

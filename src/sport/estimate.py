@@ -1,7 +1,7 @@
 """What a run will cost, before it is started: calls, tokens, seconds and disk per stage.
 
 The figures per step and token were measured with the embedded controller on two cores of a laptop-like machine; for
-another controller the calls and tokens hold, and the seconds are a lower bound.
+another controller the calls and tokens hold, and the seconds are a lower bound. Waiting for servers is not in them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ PROMPT_TOKENS, ACTION_TOKENS = 220, 45  # of one step
 TASK_S = 0.25  # a task written and checked: mostly OCR, on two workers
 CANDIDATE_S = 0.035  # one candidate sampled, run and judged
 TOKEN_S = 0.00012  # one row token tuned once
+JUDGE_PROMPT, JUDGE_WORDS = 1500, 300  # what a judge reads of a step and writes about it; pictures come on top
 TASK_MB, STEP_MB, ADAPTER_MB = 0.25, 0.01, 0.6
 
 
@@ -31,21 +32,47 @@ class Estimate:
 
 def estimate(config: Config) -> list[Estimate]:
     """What is expected of every stage, all iterations together (pure)."""
+    if config.method == "t3":
+        return _t3(config)
     k, tasks, n = config.iterations, config.synth.tasks, config.explore.n
     written = tasks / (1 - config.synth.defects)
-    tunes = config.controller.kind == "local"  # a model behind an endpoint is evaluated once and not tuned
+    tunes = config.controller.kind != "endpoint"  # a model behind an endpoint is evaluated once and not tuned
     steps, exams = k * tasks * STEPS, (k + 1 if tunes else 1) * config.eval.tasks * STEPS
     row = PROMPT_TOKENS + STEPS * n * ACTION_TOKENS
     tuned = int(k * tasks * row * (config.tune.epochs + 1 / 3))  # the reference pass is a third of a training pass
     tuned *= tunes
     checkpoints = ADAPTER_MB * k * 2 * tunes
+    judged = int(steps * config.critic.votes * (1 + config.critic.swap)) if config.critic.kind == "endpoint" else 0
+    critic = [Estimate("critic", judged, judged * _read(n), 0.0, 0.0)] if judged else []
     return [
         Estimate("synth", 0, 0, k * written * TASK_S, k * written * TASK_MB),
         Estimate("explore", int(steps), _tokens(steps, n), steps * n * CANDIDATE_S, steps * n * STEP_MB),
+        *critic,
         Estimate("pairs", 0, 0, k * tasks * 0.002, 0.0),
         Estimate("tune", 0, tuned, tuned * TOKEN_S, checkpoints),
         Estimate("eval", int(exams), _tokens(exams, 1), exams * CANDIDATE_S * 2, exams * STEP_MB),
     ]
+
+
+def _t3(config: Config) -> list[Estimate]:
+    """The T3 path: one trajectory a task, one review each, one tuning."""
+    tasks, own = config.synth.tasks, config.t3
+    written = tasks / (1 - config.synth.defects * own.query_check)
+    steps, exams = tasks * STEPS, 2 * config.eval.tasks * STEPS
+    reviews = tasks if own.trajectory_check and own.critic.kind == "endpoint" else 0
+    tuned = int(own.fraction * tasks * (PROMPT_TOKENS + STEPS * ACTION_TOKENS) * config.tune.epochs)
+    return [
+        Estimate("synth", 0, 0, written * TASK_S, written * TASK_MB),
+        Estimate("trajectories", int(steps), _tokens(steps, 1), steps * CANDIDATE_S, steps * STEP_MB),
+        Estimate("review", reviews, reviews * _read(STEPS), 0.0, 0.0),
+        Estimate("sft", 0, tuned, tuned * TOKEN_S, ADAPTER_MB * 2),
+        Estimate("eval", int(exams), _tokens(exams, 1), exams * CANDIDATE_S * 2, exams * STEP_MB),
+    ]
+
+
+def _read(actions: float) -> int:
+    """Tokens of one call of a judge."""
+    return int(JUDGE_PROMPT + actions * 2 * ACTION_TOKENS + JUDGE_WORDS)
 
 
 def _tokens(steps: float, n: int) -> int:

@@ -14,7 +14,7 @@ from sport.llm.base import LLM
 from sport.sandbox.base import Sandbox
 from sport.store import Store
 from sport.synth.base import Checker, Writer
-from sport.types import Json, Pair, Trajectory
+from sport.types import Json, Pair, ToolSpec, Trajectory
 from sport.verify.base import Critic
 
 
@@ -41,11 +41,20 @@ class Tune(Protocol):
         ...
 
 
+class Imitate(Protocol):
+    """Supervised tuning. It blocks for long and is called on a thread of its own."""
+
+    def __call__(self, trajectories: Sequence[Trajectory]) -> tuple[Path, dict[str, Json]]:
+        """Tune on the trunks of ``trajectories``; returns the adapter and figures worth noting."""
+        ...
+
+
 @dataclass(frozen=True)
 class Kit:
-    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach.
+    """Store, engines, tools, sandbox and critic of one run.
 
-    ``helpers`` are models of other roles than the controller's; their connections are kept while stages run.
+    ``tune`` and ``imitate`` are None where weights are out of reach; ``specs`` tell of the tools. ``helpers`` are the
+    models of other roles than the controller's; their connections are kept while stages run.
     """
 
     config: Config
@@ -59,4 +68,6 @@ class Kit:
     checker: Checker
     critic: Critic
     tune: Tune | None
+    specs: tuple[ToolSpec, ...] = ()
     helpers: tuple[LLM, ...] = ()
+    imitate: Imitate | None = None

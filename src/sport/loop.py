@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from sport.agent.code import CodeAgent
@@ -24,6 +24,8 @@ from sport.synth.stage import synthesise
 from sport.tune import card
 from sport.types import Json, Pair, Task
 
+Work = Callable[[Kit, int], Awaitable[dict[str, Json]]]
+"""A stage of an iteration; returns figures worth noting."""
 STAGES = ("synth", "explore", "pairs", "tune", "eval")
 
 
@@ -34,12 +36,17 @@ async def run(kit: Kit) -> None:
     """
     stages = STAGES if kit.tune else STAGES[: STAGES.index("tune")]
     due = [(0, "eval"), *((k, name) for k in range(1, kit.config.iterations + 1) for name in stages)]
-    due = [(k, name) for k, name in due if kit.store.stage_done(k, name) is None]
+    await through(kit, due, _WORK)
+
+
+async def through(kit: Kit, wanted: Sequence[tuple[int, str]], work: Mapping[str, Work]) -> None:
+    """Do the stages (iteration, name) in order, each by its name in ``work``; done ones are left alone."""
+    due = [(k, name) for k, name in wanted if kit.store.stage_done(k, name) is None]
     kit.store.set_state("running")
     try:
         async with _services(kit) if due else _nothing():
             for iteration, name in due:
-                await _do(kit, name, iteration)
+                await _do(kit, name, iteration, work)
     except (asyncio.CancelledError, FatalModelError):
         kit.store.set_state("stopped")
         raise
@@ -60,6 +67,8 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
             "controller.kind: a model behind an endpoint cannot be tuned here, its weights are elsewhere; "
             'tune with controller.kind = "local" and controller.checkpoint = a directory'
         )
+    if kit.config.method == "t3":
+        raise RunError(f"{kit.store.folder}: follows T3, which has no single stages; sport t3 --resume goes on with it")
     if kit.config.bench.kind != "none":
         raise RunError(f"{kit.store.folder}: evaluates {kit.config.bench.kind}; nothing of it may be learned from")
     iterations = range(0 if name == "eval" else 1, kit.config.iterations + 1)
@@ -76,7 +85,7 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
             f"sport {before[1]} {kit.store.folder}"
         )
     async with _services(kit):
-        await _do(kit, name, chosen)
+        await _do(kit, name, chosen, _WORK)
     kit.store.write_summary()
 
 
@@ -89,12 +98,12 @@ def _before(name: str, iteration: int) -> tuple[int, str] | None:
     return iteration, STAGES[STAGES.index(name) - 1]
 
 
-async def _do(kit: Kit, name: str, iteration: int) -> None:
+async def _do(kit: Kit, name: str, iteration: int, work: Mapping[str, Work]) -> None:
     """Run one stage and mark it done; the seconds of a stage that is stopped are kept too."""
     began, note = time.monotonic(), None
     kit.store.log("stage", name=name, iteration=iteration)
     try:
-        note = await _WORK[name](kit, iteration)
+        note = await work[name](kit, iteration)
     finally:
         seconds = time.monotonic() - began
         if note is None:
@@ -107,7 +116,8 @@ async def _do(kit: Kit, name: str, iteration: int) -> None:
 # --------------------------------------------------------------------------------------------- the stages
 
 
-async def _synth(kit: Kit, iteration: int) -> dict[str, Json]:
+async def synth(kit: Kit, iteration: int) -> dict[str, Json]:
+    """Write and check the tasks of an iteration."""
     wanted = kit.config.synth.tasks
     return await synthesise(
         kit.store, kit.writer, kit.checker, iteration=iteration, wanted=wanted, progress=kit.progress
@@ -148,7 +158,8 @@ async def _tune(kit: Kit, iteration: int) -> dict[str, Json]:
     return note
 
 
-async def _eval(kit: Kit, iteration: int) -> dict[str, Json]:
+async def measure(kit: Kit, iteration: int) -> dict[str, Json]:
+    """Evaluate greedily with the adapter that came of an iteration."""
     await _use(kit, iteration)
     agent = CodeAgent(
         kit.llm, kit.dialect, kit.sandbox, kit.store, kit.config.agent, seed=kit.config.seed, iteration=iteration
@@ -167,7 +178,7 @@ async def _eval(kit: Kit, iteration: int) -> dict[str, Json]:
     return note
 
 
-_WORK = {"synth": _synth, "explore": _explore, "pairs": _pairs, "tune": _tune, "eval": _eval}
+_WORK: dict[str, Work] = {"synth": synth, "explore": _explore, "pairs": _pairs, "tune": _tune, "eval": measure}
 
 
 # ------------------------------------------------------------------------------------------------ details

@@ -20,7 +20,7 @@ from sport.database import Database, Lock, explained, pack, unpack, upsert
 from sport.digest import dump_lines, summary
 from sport.errors import RunError
 from sport.trees import Trees
-from sport.types import File, Json, Key, Metric, Pair, Spent, Task
+from sport.types import File, Json, Key, Metric, Pair, Review, Spent, Task
 
 Score = float | bool | None
 BENCHMARKS = frozenset({"gta", "gaia"})
@@ -236,6 +236,17 @@ class Store(Trees):
         """How many pairs each filter dropped."""
         row = self._database.one("SELECT dropped FROM pairing WHERE iteration = ?", iteration)
         return dict(json.loads(row[0])) if row else {}
+
+    # ------------------------------------------------------------------------------------------- reviews
+
+    def add_review(self, trajectory_id: str, review: Review) -> None:
+        """What a trajectory critic said; a later word replaces an earlier one."""
+        self._put("state", {"name": f"review {trajectory_id}"}, {"value": pack(review)})
+
+    def review(self, trajectory_id: str) -> Review | None:
+        """What :meth:`add_review` was told; None when nothing was."""
+        row = self._database.one("SELECT value FROM state WHERE name = ?", f"review {trajectory_id}")
+        return unpack(Review, row[0]) if row else None
 
     # -------------------------------------------------------------------------------------------- stages
 

@@ -317,6 +317,19 @@ class Trajectory(Record):
     end: End | None = None
 
 
+class Review(Record):
+    """What a trajectory critic said of a whole trajectory: fit to learn from or not, and why.
+
+    ``kept`` is None when there is no verdict (the critic failed or could not tell); such a one is not learnt from.
+    """
+
+    kept: bool | None
+    reason: str = ""
+    notes: dict[str, Json] = Field(default_factory=dict)
+    critic: str = ""
+    asked: int = 1
+
+
 class Pair(Record):
     """A preference, by identity: two candidates of one step of one trajectory."""
 

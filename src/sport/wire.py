@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint
+from sport import adapters, checkpoint, wire_t3
 from sport.bench import gta
 from sport.config import Config, Endpoint, endpoints
-from sport.dialect import Dialect
+from sport.dialect import Dialect, system_prompt
 from sport.errors import ConfigError
 from sport.events import Progress
-from sport.kit import Kit, Tune
+from sport.kit import Imitate, Kit, Tune
 from sport.llm import servers
 from sport.llm.base import LLM
 from sport.llm.endpoint import EndpointLLM
@@ -28,10 +28,11 @@ from sport.seeds import derive
 from sport.store import Store
 from sport.synth.check import RuleCheck
 from sport.synth.queries import WorldWriter
+from sport.t3 import Parts
 from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
-from sport.types import Json, Pair, Spent, Trajectory
+from sport.types import Json, Pair, Spent, ToolSpec, Trajectory
 from sport.verify import judge
 from sport.verify.base import Critic
 from sport.verify.chance import ChanceCritic
@@ -56,7 +57,8 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
-    Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
+    worded(config, [entry.spec for entry in builtin(config.tools.names)])
+    wire_t3.check(config)
     for where, settings in endpoints(config).items():
         servers.check(settings, where)
     if config.controller.kind != "local" and config.controller.adapter is not None:
@@ -84,8 +86,8 @@ def build(store: Store, progress: Progress) -> Kit:
     config = store.config
     check(config)
     toolbox = _tools(store)
-    dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
-    llm, tune = _controller(store, dialect, progress)
+    dialect = worded(config, toolbox.specs)
+    llm, tune, imitate = _controller(store, dialect, progress)
     critic, helpers = _critic(store, toolbox)
     return Kit(
         config=config,
@@ -99,8 +101,22 @@ def build(store: Store, progress: Progress) -> Kit:
         checker=RuleCheck(toolbox.call, store.read),
         critic=critic,
         tune=tune,
+        specs=tuple(toolbox.specs),
         helpers=helpers,
+        imitate=imitate,
     )
+
+
+def worded(config: Config, tools: Sequence[ToolSpec]) -> Dialect:
+    """How the controller is spoken to. Raises ConfigError."""
+    own = config.controller
+    system = system_prompt(Path(own.system)) if own.system is not None else None
+    return Dialect(own.dialect, tools, limits=told(config.sandbox), system=system, images=own.images)
+
+
+def t3(kit: Kit) -> Parts:
+    """What T3 needs beside the parts of a run (:func:`build`)."""
+    return wire_t3.parts(kit, endpoint)
 
 
 def sandbox(store: Store, toolbox: Toolbox | ReferenceTools) -> Sandbox:
@@ -112,11 +128,11 @@ def sandbox(store: Store, toolbox: Toolbox | ReferenceTools) -> Sandbox:
     return made(specs=toolbox.specs, call=toolbox.call, put=store.put, read=store.read, limits=limits)
 
 
-def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM, Tune | None]:
-    """The model that is taught, and how; a model behind an endpoint is not tuned."""
+def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM, Tune | None, Imitate | None]:
+    """The model that is taught, and how: by preference, by imitation. A model behind an endpoint is not tuned."""
     config = store.config
     if config.controller.kind == "endpoint":
-        return _endpoint(store, "controller", config.controller.endpoint), None
+        return endpoint(store, "controller", config.controller.endpoint), None, None
     from sport.llm.local import LocalLLM  # torch comes with it
 
     checkpoint.use_threads(config.controller.threads)
@@ -125,12 +141,13 @@ def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM
         adapters.merge(loaded.model, Path(config.controller.adapter))  # so that "start" is what the run starts from
     llm = LocalLLM(loaded, store.read)
     tune = _tuner(store.folder, config, dialect, loaded, llm.renderer, progress)
+    imitate = wire_t3.imitator(store, dialect, loaded, progress)
     if config.controller.kind == "served":
-        return ServedLLM(_endpoint(store, "controller", config.controller.endpoint), llm), tune
-    return llm, tune
+        return ServedLLM(endpoint(store, "controller", config.controller.endpoint), llm), tune, imitate
+    return llm, tune, imitate
 
 
-def _endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
+def endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
     """A role's model behind an endpoint; what it charges is kept in the run."""
 
     def save(spent: Spent) -> None:
@@ -163,7 +180,7 @@ def _critic(store: Store, toolbox: Toolbox | ReferenceTools) -> tuple[Critic, tu
     if settings.kind == "random":
         return ChanceCritic(), ()
     if settings.kind == "endpoint":
-        llm = _endpoint(store, "critic", settings.endpoint)
+        llm = endpoint(store, "critic", settings.endpoint)
         return judge.JudgeCritic(llm, settings, toolbox.specs, name=f"llm {settings.endpoint.model}"), (llm,)
     return RuleCritic(keys=store.key if settings.kind == "informed" else None), ()
 
@@ -176,7 +193,7 @@ def _tuner(
     def tune(
         iteration: int, trajectories: Sequence[Trajectory], pairs: Sequence[Pair], previous: Path | None
     ) -> tuple[Path | None, dict[str, Json]]:
-        from sport.tune import card, pack
+        from sport.tune import card, memory, pack
         from sport.tune.own import figures
         from sport.tune.run import tune as run
 
@@ -185,6 +202,7 @@ def _tuner(
             return None, {"tuned": False, **lost}
         out = folder / "tune" / f"{iteration:02d}"
         seed = derive(config.seed, "tune", iteration)
+        memory.watch()
         result = run(
             loaded,
             rows,
@@ -213,6 +231,6 @@ def _tuner(
             for end, entry in (("first", first), ("last", last))
         }
         note["lost_pairs"] = lost.pop("pairs", 0)
-        return result.adapter, {**note, **curve, **lost}
+        return result.adapter, {**note, **curve, **memory.peaks(), **lost}
 
     return tune

@@ -23,6 +23,17 @@ class Share:
     weight: float
 
 
+def share(text: str, where: str) -> Share:
+    """``general.jsonl=0.3`` as a share; ``where`` names the option or key in the message. Raises InputError."""
+    path, sign, weight = text.rpartition("=")
+    try:
+        if sign and path:
+            return Share(path, float(weight))
+    except ValueError:
+        pass  # told below
+    raise InputError(f"{where} {text}: expected PATH=WEIGHT, for example general.jsonl=0.3")
+
+
 def draw(share: Share, trajectories: int, seed: int, pictures: Pictures) -> Data:
     """``weight`` x ``trajectories`` conversations of a set, drawn without looking at the others.
 

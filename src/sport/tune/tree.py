@@ -141,4 +141,4 @@ def _turn(trajectory: Trajectory, step: Step, index: int) -> Turn:
 def _observation(trajectory: Trajectory, step: Step, dialect: Dialect) -> Message:
     if step.trunk.observation is None:
         raise InputError(f"{trajectory.id}, step {step.index}: the trunk's candidate has no observation")
-    return dialect.observation(step.trunk.observation)
+    return dialect.observation(step.trunk.observation, step.index)

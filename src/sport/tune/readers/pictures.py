@@ -34,6 +34,10 @@ class Pictures:
         self._known: dict[Path, File] = {}
         self._spill: Path | None = None
 
+    def __contains__(self, file: File) -> bool:
+        """Whether these are the place of a picture's bytes."""
+        return file.sha256 in self._paths
+
     def read(self, file: File) -> bytes:
         """Bytes by content; what a Renderer asks for. Raises InputError if the file was changed or went away."""
         path = self._paths[file.sha256]
