@@ -247,3 +247,14 @@ def judge(worth: Callable[[str], float]) -> Play:
         return handler.reply(200, completion(text))
 
     return answer
+
+
+def reviewer(keep: Callable[[str], bool | None]) -> Play:
+    """Reads the trajectory out of a reviewer's prompt and says whether to keep it."""
+
+    def answer(handler: Handler, body: dict[str, Any]) -> None:
+        words = _message(body["messages"][0], {}).text
+        verdict = {"reason": "It stands to reason.", "criteria": {"tools": "fine"}, "keep": keep(words)}
+        handler.reply(200, completion(json.dumps(verdict)))
+
+    return answer
