@@ -13,6 +13,7 @@ from markupsafe import Markup
 from sport.blobs import write_atomically
 from sport.causes import CAUSES
 from sport.errors import RunError
+from sport.report import bias as leanings
 from sport.report import checking, exploring, figures
 from sport.report.choose import Pick, choose
 from sport.report.drawing import draw, environment, look, part
@@ -47,6 +48,8 @@ def build(store: Store, out: Path) -> Path:
         splits=splits,
         explorations=explorations,
         tools=_tools(explorations),
+        bias=leanings.bias(store),
+        reviews=leanings.reviews(store),
         dropped=exploring.dropped(explorations),
         checks=checking.checks(store),
         stages=stages,
