@@ -29,10 +29,10 @@ def settings(url: str, *more: str) -> list[str]:
     return [*AT_END, *own, *more]
 
 
-def sport(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def sport(*arguments: str | Path, timeout: float = 110) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "SPORT_TEST_KEY": SECRET, "COLUMNS": "200"}
     command = [sys.executable, "-m", "sport.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
 
 
 def sets(changes: list[str]) -> list[str]:

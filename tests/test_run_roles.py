@@ -46,7 +46,7 @@ def test_every_model_behind_http_and_a_tuned_adapter_at_the_end(tmp_path: Path) 
     out = tmp_path / "run"
     with servers.model(Config().controller.folder) as controller, servers.serving(servers.judge(looked)) as critic:
         more = ("critic.swap=true", "explore.temperature=1.6", "pairs.failed=true")
-        done = sport("run", TINY, "--out", out, *roles(controller.url, critic.url, *more))
+        done = sport("run", TINY, "--out", out, *roles(controller.url, critic.url, *more), timeout=300)
     assert done.returncode == 0, done
     summary = json.loads((out / "summary.json").read_text())
     assert summary["state"] == "done"
@@ -82,7 +82,7 @@ def test_a_critic_that_cannot_be_used_stops_the_run_with_one_message(tmp_path: P
     out = tmp_path / "run"
     with servers.serving(servers.status(401, "bad key")) as critic:
         judge = roles("http://127.0.0.1:9/v1", critic.url, "synth.tasks=1", "eval.tasks=1")
-        done = sport("run", TINY, "--out", out, *judge, "--set", "controller.kind=local")
+        done = sport("run", TINY, "--out", out, *judge, "--set", "controller.kind=local", timeout=250)
     assert done.returncode == 2, done
     assert (done.stderr.count("error: "), "Traceback" in done.stderr) == (1, False)
     assert "critic.endpoint" in done.stderr

@@ -24,7 +24,7 @@ SMALL = (
 
 
 def t3(out: Path, *changes: str) -> subprocess.CompletedProcess[str]:
-    return sport("t3", TINY, "--out", out, *sets([*SMALL, *changes]))
+    return sport("t3", TINY, "--out", out, *sets([*SMALL, *changes]), timeout=250)
 
 
 def notes(store: Store) -> dict[tuple[int, str], dict]:

@@ -58,7 +58,8 @@ class Dialect:
         texts = {part: (folder / f"{part}.jinja").read_text(encoding="utf-8") for part in _PARTS}
         if system is not None:
             texts["system"] = system
-        self.version = version(name, "\n".join(texts.values()))
+        self.text = "\n".join(f"{{# {part} #}}\n{text}" for part, text in texts.items())
+        self.version = version(name, self.text)
         made = environment()
         self._templates = {part: made.from_string(text) for part, text in texts.items() if part != "system"}
         self._own = made.from_string(texts["system"]) if system is None else None

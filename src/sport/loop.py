@@ -131,7 +131,8 @@ async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:
         tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
         iteration=iteration, progress=kit.progress,
     )  # fmt: skip
-    return dict(Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end))
+    ends = Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end)
+    return {**ends, "dialect": kit.dialect.version}
 
 
 async def _pairs(kit: Kit, iteration: int) -> dict[str, Json]:
@@ -164,7 +165,7 @@ async def measure(kit: Kit, iteration: int) -> dict[str, Json]:
     agent = CodeAgent(
         kit.llm, kit.dialect, kit.sandbox, kit.store, kit.config.agent, seed=kit.config.seed, iteration=iteration
     )
-    note: dict[str, Json] = {}
+    note: dict[str, Json] = {"dialect": kit.dialect.version}
     adapter = kit.store.adapter(iteration)
     for split, number in _splits(kit.config):
         figures = await evaluate(

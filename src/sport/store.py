@@ -335,6 +335,14 @@ class Store(Trees):
         with explained(self._folder), (self._folder / "log.jsonl").open("a", encoding="ascii") as stream:
             stream.write(line + "\n")
 
+    def keep_prompt(self, version: str, text: str) -> None:
+        """Keep a prompt's text as ``prompts/<version>.jinja``: records name it by its version."""
+        path = self._folder / "prompts" / f"{version}.jinja"
+        if not path.exists():
+            with explained(self._folder):
+                path.parent.mkdir(exist_ok=True)
+                write_atomically(path, text.encode())
+
     def set_state(self, state: str) -> None:
         """How the run stands ("running", "stopped", "done"), for :meth:`write_summary`."""
         self._put("state", {"name": "state"}, {"value": state})

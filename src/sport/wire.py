@@ -87,6 +87,7 @@ def build(store: Store, progress: Progress) -> Kit:
     check(config)
     toolbox = _tools(store)
     dialect = worded(config, toolbox.specs)
+    store.keep_prompt(dialect.version, dialect.text)
     llm, tune, imitate = _controller(store, dialect, progress)
     critic, helpers = _critic(store, toolbox)
     return Kit(
@@ -181,7 +182,9 @@ def _critic(store: Store, toolbox: Toolbox | ReferenceTools) -> tuple[Critic, tu
         return ChanceCritic(), ()
     if settings.kind == "endpoint":
         llm = endpoint(store, "critic", settings.endpoint)
-        return judge.JudgeCritic(llm, settings, toolbox.specs, name=f"llm {settings.endpoint.model}"), (llm,)
+        critic = judge.JudgeCritic(llm, settings, toolbox.specs, name=f"llm {settings.endpoint.model}")
+        store.keep_prompt(critic.prompt.version, critic.prompt.text)
+        return critic, (llm,)
     return RuleCritic(keys=store.key if settings.kind == "informed" else None), ()
 
 

@@ -63,12 +63,15 @@ def parts(kit: Kit, engine: Engine) -> Parts:
     if own.expert.kind == "endpoint":
         expert = engine(kit.store, "t3.expert", own.expert.endpoint)
         dialect = Dialect(own.expert.dialect, specs, limits=told(kit.config.sandbox))
+        kit.store.keep_prompt(dialect.version, dialect.text)
         helpers.append(expert)
     critic: TrajectoryCritic = RuleReviewer()
     if own.critic.kind == "endpoint" and own.trajectory_check:
         llm = engine(kit.store, "t3.critic", own.critic.endpoint)
         name = f"llm {own.critic.endpoint.model}"
-        critic = reviewer.LLMReviewer(llm, own.critic, specs, name=name, where="t3.critic")
+        asking = reviewer.LLMReviewer(llm, own.critic, specs, name=name, where="t3.critic")
+        kit.store.keep_prompt(asking.prompt.version, asking.prompt.text)
+        critic = asking
         helpers.append(llm)
     return Parts(expert, dialect, critic, tuple(helpers))
 

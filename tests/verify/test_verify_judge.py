@@ -209,7 +209,7 @@ def test_a_prompt_of_ones_own(tmp_path: Path):
     own = tmp_path / "mine.jinja"
     own.write_text("{# version 7 #}{{ task.query }} {{ candidates | length }}")
     made = JudgeCritic(ScriptedLLM(LOOKING), CriticSection(kind="endpoint", prompt=str(own)))
-    assert made._prompt.version.startswith("mine-7-")
+    assert made.prompt.version.startswith("mine-7-")
     for text, words in (("{{ wrong }}", "'wrong' is undefined"), ("{% if %}", "not a Jinja template")):
         own.write_text(text)
         with pytest.raises(ConfigError, match=words) as caught:

@@ -101,7 +101,7 @@ class JudgeCritic(Critic):
         self._settings = settings
         self._tools = tuple(tools)
         self._where = where
-        self._prompt = checked_prompt(settings, where)
+        self.prompt = checked_prompt(settings, where)
 
     async def judge(self, task: Task, history: Sequence[Step], candidates: Sequence[Candidate], seed: int) -> Verdict:
         """See :class:`~sport.verify.base.Critic`.
@@ -139,7 +139,7 @@ class JudgeCritic(Critic):
         names = [LETTERS[i] if i < len(LETTERS) else f"P{i + 1}" for i in range(len(candidates))]
         order = tuple(candidate.index for candidate in candidates)
         lettered = [Lettered(n, c.action, c.observation) for n, c in zip(names, candidates, strict=True)]
-        parts = self._prompt.parts(values(self._settings, self._tools, task, history, lettered))
+        parts = self.prompt.parts(values(self._settings, self._tools, task, history, lettered))
         sampling = Sampling(
             temperature=self._settings.temperature, max_new_tokens=self._settings.max_new_tokens, seed=seed
         )
@@ -171,7 +171,7 @@ class JudgeCritic(Critic):
         if problem and all(call.problem for call in calls):
             raise problem
         cast = [shares for vote in votes if (shares := _cast(vote)) is not None]
-        notes: dict[str, Json] = {"prompt": self._prompt.version, "mode": self._settings.mode}
+        notes: dict[str, Json] = {"prompt": self.prompt.version, "mode": self._settings.mode}
         notes |= {"votes": len(votes), "cast": len(cast), "calls": [call.notes for call in calls]}
         if 2 * len(cast) <= len(votes):
             return Verdict(best=None, reason=_why_not(votes), notes=notes, critic=self.name)

@@ -67,7 +67,7 @@ class LLMReviewer(TrajectoryCritic):
         self._settings = settings
         self._tools = tuple(tools)
         self._where = where
-        self._prompt = checked_prompt(settings, where)
+        self.prompt = checked_prompt(settings, where)
 
     async def review(self, trajectory: Trajectory, seed: int) -> Review:
         """See :class:`~sport.verify.base.TrajectoryCritic`.
@@ -78,7 +78,7 @@ class LLMReviewer(TrajectoryCritic):
         """
         if trajectory.end is None or trajectory.end.state != "answered":
             return Review(kept=False, reason="There is no answer.", critic=self.name)
-        parts = self._prompt.parts(_values(self._settings, self._tools, trajectory))
+        parts = self.prompt.parts(_values(self._settings, self._tools, trajectory))
         sampling = Sampling(
             temperature=self._settings.temperature, max_new_tokens=self._settings.max_new_tokens, seed=seed
         )
@@ -86,7 +86,7 @@ class LLMReviewer(TrajectoryCritic):
             self._llm, [Message(role="user", parts=parts)], Opinion, sampling, what=self._where
         )  # fmt: skip
         notes = {
-            "prompt": self._prompt.version,
+            "prompt": self.prompt.version,
             "criteria": said.value.criteria,
             "repaired": said.repaired,
             "model": said.source,
