@@ -95,12 +95,22 @@ def test_resuming_no_run_is_refused(sport: Callable[..., Done]) -> None:
     assert "not a run directory" in is_one_message(sport("run", "--resume", "nowhere"))
 
 
-@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
-def test_a_missing_checkpoint_is_named_before_anything_is_made(
-    sport: Callable[..., Done], tmp_path: Path, dry: tuple[str, ...]
-) -> None:
-    done = sport("run", DEMO, "--set", "controller.checkpoint=models/gone", *dry)
-    assert "models/gone" in is_one_message(done)
+def test_a_missing_checkpoint_is_named_before_anything_is_made(sport: Callable[..., Done], tmp_path: Path) -> None:
+    gone = ("--set", "controller.checkpoint=models/gone")
+    assert "models/gone" in is_one_message(sport("run", DEMO, *gone))
+    dry = sport("run", DEMO, *gone, "--dry-run")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert "in all" in dry.stdout
+    assert "not ready: models/gone: no such directory" in dry.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["paper", "t3", "openai"])
+def test_what_the_papers_settings_would_cost(sport: Callable[..., Done], tmp_path: Path, name: str) -> None:
+    dry = sport("run", DEMO.with_name(f"{name}.toml"), "--dry-run")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert f"{name}: expected, nothing was run" in dry.stdout
+    assert ("not ready" in dry.stdout) is (name != "openai")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sport.config import Config, amend, load, parse
+from sport.config import Config, amend, endpoints, load, parse
 from sport.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").rglob("*.toml"))
@@ -144,3 +144,32 @@ def test_a_run_that_goes_on_may_change_servers_and_budgets_only() -> None:
     for refused in ("controller.endpoint.model=other", "explore.n=3", "seed=1", "max_tokens=3"):
         with pytest.raises(ConfigError, match="keeps its settings"):
             amend(before, [refused])
+
+
+def test_the_papers_settings_are_the_papers() -> None:
+    paper, t3 = (load(CONFIGS[0].with_name(f"{name}.toml")) for name in ("paper", "t3"))
+    assert (paper.explore.n, paper.synth.tasks, paper.iterations) == (5, 500, 4)
+    assert paper.explore.temperatures == (0.7, 1.2, 1.2, 1.2, 1.2)
+    assert (paper.explore.top_p, paper.explore.top_k) == (0.8, 100)
+    assert (paper.agent.max_steps, paper.agent.max_errors, paper.agent.max_new_tokens) == (8, 5, 512)
+    assert (t3.tune.rank, t3.tune.epochs, t3.tune.rows_per_step) == (64, 5, 2)
+    for one in (paper, t3):
+        assert one.tune.targets == ("q_proj", "k_proj", "v_proj")
+        assert (one.tune.learning_rate, one.tune.max_row_tokens) == (1e-6, 10240)
+    assert endpoints(paper).keys() == {"synth.endpoint", "controller.endpoint", "critic.endpoint"}
+    assert endpoints(t3).keys() == {"synth.endpoint", "t3.expert.endpoint", "t3.critic.endpoint"}
+
+
+@pytest.mark.parametrize("name", ["paper", "t3"])
+def test_what_no_paper_says_is_marked_as_our_choice(name: str) -> None:
+    """Of the settings that neither paper publishes."""
+    unpublished = {
+        "paper": ("beta", "alpha", "epochs", "warmup", "gradient_checkpointing", "floor", "in_flight"),
+        "t3": ("alpha", "warmup", "gradient_checkpointing", "temperature", "max_new_tokens"),
+    }
+    lines = CONFIGS[0].with_name(f"{name}.toml").read_text().splitlines()
+    for key in unpublished[name]:
+        told = [line for line in lines if line.partition("=")[0].strip() == key]
+        assert told, key
+        assert all("our choice" in line or "the paper's" in line for line in told), told
+        assert any("our choice" in line for line in told), told

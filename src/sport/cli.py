@@ -26,7 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sport import cli_t3, cli_tune
-from sport.errors import FatalModelError, InputError, RunError, SportError, TuningError, UserError
+from sport.errors import CheckpointError, FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
 if TYPE_CHECKING:
@@ -141,10 +141,9 @@ def _amended(settings: Config, overrides: Sequence[str] | None) -> Config:
 
 
 def _estimate(settings: Config) -> None:
-    from sport import wire
     from sport.estimate import estimate
 
-    wire.check(settings)
+    lacking = _lacking(settings)
     table = Table("stage", title=f"{settings.name}: expected, nothing was run")
     for heading in ("calls", "tokens", "time", "disk"):
         table.add_column(heading, justify="right")
@@ -157,6 +156,23 @@ def _estimate(settings: Config) -> None:
         table.add_section()
         table.add_row("in all", f"{totals[0]:,}", f"{totals[1]:,}", span(seconds), f"{totals[2]:,.1f} MB")
     _out().print(table)
+    if lacking:
+        _out().print(f"not ready: {lacking}", **_PLAIN)
+
+
+def _lacking(settings: Config) -> str:
+    """What a run would need and is not on this machine, or not whole; "" when nothing is missing.
+
+    Raises:
+        ConfigError: settings that could not work on any machine.
+    """
+    from sport import wire
+
+    try:
+        wire.check(settings)
+    except (CheckpointError, InputError) as error:
+        return str(error)
+    return ""
 
 
 # ----------------------------------------------------------------------------------------- single stages

@@ -366,8 +366,9 @@ class Config(Section):
 
 def endpoints(config: Config) -> dict[str, Endpoint]:
     """The endpoints that a configuration uses, by their place in it."""
-    t3 = config.method == "t3"
+    t3, writes = config.method == "t3", config.synth.kind == "llm"
     used = {
+        "synth.endpoint": (writes, config.synth.endpoint),
         "controller.endpoint": (config.controller.kind != "local", config.controller.endpoint),
         "critic.endpoint": (not t3 and config.critic.kind == "endpoint", config.critic.endpoint),
         "t3.expert.endpoint": (t3 and config.t3.expert.kind == "endpoint", config.t3.expert.endpoint),

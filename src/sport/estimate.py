@@ -42,11 +42,12 @@ def estimate(config: Config) -> list[Estimate]:
     tuned = int(k * tasks * row * (config.tune.epochs + 1 / 3))  # the reference pass is a third of a training pass
     tuned *= tunes
     checkpoints = ADAPTER_MB * k * 2 * tunes
+    asks = len(set(config.explore.temperatures or (0.0,)))  # candidates of one temperature come in one call
     judged = int(steps * config.critic.votes * (1 + config.critic.swap)) if config.critic.kind == "endpoint" else 0
     critic = [Estimate("critic", judged, judged * _read(n), 0.0, 0.0)] if judged else []
     return [
         Estimate("synth", 0, 0, k * written * TASK_S, k * written * TASK_MB),
-        Estimate("explore", int(steps), _tokens(steps, n), steps * n * CANDIDATE_S, steps * n * STEP_MB),
+        Estimate("explore", int(steps) * asks, _tokens(steps, n), steps * n * CANDIDATE_S, steps * n * STEP_MB),
         *critic,
         Estimate("pairs", 0, 0, k * tasks * 0.002, 0.0),
         Estimate("tune", 0, tuned, tuned * TOKEN_S, checkpoints),

@@ -66,8 +66,6 @@ def check(config: Config) -> None:
             'controller.adapter: only for controller.kind = "local"; a server answers with what it has loaded: '
             "sport merge-adapter makes a checkpoint of both, to be served and named in controller.checkpoint"
         )
-    if config.controller.kind != "endpoint":
-        checkpoint.check(config.controller.folder)
     if config.critic.kind == "endpoint":
         judge.checked_prompt(config.critic, "critic")
     temperatures = config.explore.temperatures
@@ -75,6 +73,8 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates"
         )
+    if config.controller.kind != "endpoint":
+        checkpoint.check(config.controller.folder)
 
 
 def build(store: Store, progress: Progress) -> Kit:
