@@ -365,17 +365,15 @@ class Config(Section):
 
 
 def endpoints(config: Config) -> dict[str, Endpoint]:
-    """The endpoints that a configuration uses, by their place in it."""
-    t3, writes = config.method == "t3", config.synth.kind == "llm"
+    """The chat endpoints that a configuration uses, by their place in it; a benchmark uses the controller's alone."""
+    learns, t3 = config.bench.kind == "none", config.method == "t3"
+    reviews = config.t3.trajectory_check and config.t3.critic.kind == "endpoint"
     used = {
-        "synth.endpoint": (writes, config.synth.endpoint),
+        "synth.endpoint": (learns and config.synth.kind == "llm", config.synth.endpoint),
         "controller.endpoint": (config.controller.kind != "local", config.controller.endpoint),
-        "critic.endpoint": (not t3 and config.critic.kind == "endpoint", config.critic.endpoint),
+        "critic.endpoint": (learns and not t3 and config.critic.kind == "endpoint", config.critic.endpoint),
         "t3.expert.endpoint": (t3 and config.t3.expert.kind == "endpoint", config.t3.expert.endpoint),
-        "t3.critic.endpoint": (
-            t3 and config.t3.trajectory_check and config.t3.critic.kind == "endpoint",
-            config.t3.critic.endpoint,
-        ),
+        "t3.critic.endpoint": (t3 and reviews, config.t3.critic.endpoint),
     }
     return {where: settings for where, (wanted, settings) in used.items() if wanted}
 

@@ -66,7 +66,7 @@ def check(config: Config) -> None:
             'controller.adapter: only for controller.kind = "local"; a server answers with what it has loaded: '
             "sport merge-adapter makes a checkpoint of both, to be served and named in controller.checkpoint"
         )
-    if config.critic.kind == "endpoint":
+    if "critic.endpoint" in endpoints(config):
         judge.checked_prompt(config.critic, "critic")
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
@@ -176,11 +176,11 @@ def _tools(store: Store) -> Toolbox | ReferenceTools:
 
 
 def _critic(store: Store, toolbox: Toolbox | ReferenceTools) -> tuple[Critic, tuple[LLM, ...]]:
-    """Who judges steps, and the models behind him."""
+    """Who judges steps, and the models behind him. Where no step is judged, no model is needed for it."""
     settings = store.config.critic
     if settings.kind == "random":
         return ChanceCritic(), ()
-    if settings.kind == "endpoint":
+    if "critic.endpoint" in endpoints(store.config):
         llm = endpoint(store, "critic", settings.endpoint)
         critic = judge.JudgeCritic(llm, settings, toolbox.specs, name=f"llm {settings.endpoint.model}")
         store.keep_prompt(critic.prompt.version, critic.prompt.text)

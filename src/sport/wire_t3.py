@@ -59,7 +59,8 @@ def check(config: Config) -> None:
 def parts(kit: Kit, engine: Engine) -> Parts:
     """Expert and reviewer of a run; ``engine`` makes the model of a role from its endpoint."""
     own, specs = kit.config.t3, kit.specs
-    expert, dialect, helpers = kit.llm, kit.dialect, []
+    expert, dialect = kit.llm, kit.dialect
+    helpers: list[LLM] = []
     if own.expert.kind == "endpoint":
         expert = engine(kit.store, "t3.expert", own.expert.endpoint)
         dialect = Dialect(own.expert.dialect, specs, limits=told(kit.config.sandbox))
