@@ -78,7 +78,8 @@ def test_nothing_judged_is_nothing_said(store: Store) -> None:
 
 
 def test_both_stand_on_the_page(store: Store, tmp_path: Path) -> None:
-    notes = {"votes": 1, "calls": [call([1, 0], 1), call([0, 1], 0)]}
+    said = {"reason": "It looked <i>first</i>.", "criteria": {"tool": "as it should be"}}
+    notes = {"votes": 1, "calls": [call([1, 0], 1, **said), call([0, 1], 0, **said)]}
     name = judged(store, 0, Verdict(best=1, critic="llm m", notes=notes), (2, 7))
     other = judged(store, 1, Verdict(best=1, critic="llm m", notes=notes), (2, 7))
     store.add_review(name, Review(kept=True, reason="fine", critic="rules"))
@@ -93,3 +94,5 @@ def test_both_stand_on_the_page(store: Store, tmp_path: Path) -> None:
     ):
         assert wanted.replace("'", "'") in words.replace("&#39;", "'"), wanted
     assert "&lt;b&gt;tools" in page
+    assert "Shown in the order 1, 0: best 1. It looked &lt;i&gt;first&lt;/i&gt;." in page
+    assert "<b>tool</b>: as it should be" in page

@@ -78,6 +78,15 @@ async def test_what_no_further_try_can_help_ends_the_run(play: servers.Play, wor
         await chosen(play)
 
 
+async def test_a_server_that_is_not_there_ends_the_run():
+    with servers.serving(servers.echo) as gone:
+        pass
+    own = Endpoint(base_urls=(gone.url,), model="tiny", tries=1, max_wait_s=0.0)
+    llm = EndpointLLM(own, "critic.endpoint", picture, Ledger("critic.endpoint", own, Spent(), lambda _: None))
+    with pytest.raises(FatalModelError, match=r"critic\.endpoint: .*nobody answers"):
+        await choose(JudgeCritic(llm, CriticSection(kind="endpoint")).judge, TASK, HISTORY, CANDIDATES, 3)
+
+
 async def test_a_budget_of_its_own():
     with pytest.raises(BudgetError, match=r"critic\.endpoint: 10 tokens spent of max_tokens = 5"):
         await chosen(servers.echo, max_tokens=5)
