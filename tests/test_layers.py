@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "sport"
 # A room is a file or folder directly below sport/; a few files share one room.
 FLOORS = {
     0: {"types", "errors", "events", "seeds", "answers"},
-    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes"},
+    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes", "wording"},
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
@@ -30,6 +30,7 @@ FLOORS = {
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
+    **{"wire_synth": "wire"},
     **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -54,7 +55,8 @@ ALLOWED = {
 }
 
 FENCES = {
-    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed", "llm.images"),
+    "diffusers": ("llm.images",),
     "transformers": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "sentence_transformers": ("checkpoint", "tune", "llm.embed"),

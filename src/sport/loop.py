@@ -108,10 +108,11 @@ async def _do(kit: Kit, name: str, iteration: int) -> None:
 
 
 async def _synth(kit: Kit, iteration: int) -> dict[str, Json]:
-    wanted = kit.config.synth.tasks
+    synth = kit.config.synth
     return await synthesise(
-        kit.store, kit.writer, kit.checker, iteration=iteration, wanted=wanted, progress=kit.progress
-    )
+        kit.store, kit.writer, kit.checker, iteration=iteration, wanted=synth.tasks, progress=kit.progress,
+        give_up=synth.give_up if synth.kind == "llm" else None,
+    )  # fmt: skip
 
 
 async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:

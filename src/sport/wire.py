@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint
+from sport import adapters, checkpoint, wire_synth
 from sport.bench import gta
 from sport.config import Config, Endpoint
 from sport.dialect import Dialect
@@ -15,8 +15,6 @@ from sport.events import Progress
 from sport.kit import Kit, Tune
 from sport.llm import servers
 from sport.llm.base import LLM
-from sport.llm.endpoint import EndpointLLM
-from sport.llm.ledger import Ledger
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
 from sport.sandbox.docker import DockerSandbox
@@ -25,12 +23,10 @@ from sport.sandbox.names import told
 from sport.sandbox.unsafe import WARNING, UnsafeSandbox
 from sport.seeds import derive
 from sport.store import Store
-from sport.synth.check import RuleCheck
-from sport.synth.queries import WorldWriter
 from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
-from sport.types import Json, Pair, Spent, Trajectory
+from sport.types import Json, Pair, Trajectory
 from sport.verify.base import Critic
 from sport.verify.chance import ChanceCritic
 from sport.verify.rules import RuleCritic
@@ -54,6 +50,7 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
+    wire_synth.check(config)
     Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
     if config.controller.kind == "endpoint":
         servers.check(config.controller.endpoint, "controller.endpoint")
@@ -79,6 +76,8 @@ def build(store: Store, progress: Progress) -> Kit:
     toolbox = _tools(store)
     dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     llm, tune = _controller(store, dialect, progress)
+    box = sandbox(store, toolbox)
+    writer, checker = wire_synth.parts(store, toolbox.specs, toolbox.call, box, progress)
     return Kit(
         config=config,
         store=store,
@@ -86,9 +85,9 @@ def build(store: Store, progress: Progress) -> Kit:
         llm=llm,
         dialect=dialect,
         tools=toolbox,
-        sandbox=sandbox(store, toolbox),
-        writer=WorldWriter(config.synth, config.seed),
-        checker=RuleCheck(toolbox.call, store.read),
+        sandbox=box,
+        writer=writer,
+        checker=checker,
         critic=_critic(store),
         tune=tune,
     )
@@ -120,12 +119,7 @@ def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM
 
 def _endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
     """A role's model behind an endpoint; what it charges is kept in the run."""
-
-    def save(spent: Spent) -> None:
-        store.set_spent(role, spent)
-
-    where = f"{role}.endpoint"
-    return EndpointLLM(settings, where, store.read, Ledger(where, settings, store.spent(role), save))
+    return wire_synth.engine(store, role, settings, store.read)
 
 
 def _tools(store: Store) -> Toolbox | ReferenceTools:

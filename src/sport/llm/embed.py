@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,6 @@ from sport.errors import CheckpointError, ConfigError, ContentError
 from sport.llm.calls import Calls
 from sport.llm.chat import Priced
 from sport.llm.ledger import Ledger
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 Vectors = npt.NDArray[np.float32]
 """(n, width), every row of length 1, so that a dot product is a cosine."""
@@ -81,36 +79,44 @@ class EndpointEmbedder:
 class LocalEmbedder:
     """Vectors from a sentence-transformers model: a directory, or a name that its library knows where to get.
 
+    It is loaded when it is first used.
+
     Raises:
         ConfigError: the library is not installed.
-        CheckpointError: no such model.
     """
 
     def __init__(self, model: str, device: str) -> None:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
+        if importlib.util.find_spec("sentence_transformers") is None:
             raise ConfigError(
                 'synth.images.embedding.kind = "local" needs sentence-transformers: pip install "sport[embed]"'
-            ) from error
+            )
         self.name = model
-        try:
-            self._model: SentenceTransformer = SentenceTransformer(model, device=device)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{model}: cannot be loaded by sentence-transformers ({error})") from error
+        self._device = device
+        self._model: Any = None
+        self._one_at_a_time = asyncio.Lock()
 
     def lane(self) -> AbstractAsyncContextManager[None]:
         """Nothing to keep open."""
         return nullcontext()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """One row a text, in order."""
-        rows: Any = await asyncio.to_thread(self._model.encode, list(texts), show_progress_bar=False)
-        return unit(np.asarray(rows, np.float32))
+        """One row a text, in order. Raises CheckpointError: no such model."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._embed, list(texts))
+
+    def _embed(self, texts: list[str]) -> Vectors:
+        if self._model is None:
+            from sentence_transformers import SentenceTransformer
+
+            try:
+                self._model = SentenceTransformer(self.name, device=self._device)
+            except (OSError, ValueError) as error:
+                raise CheckpointError(f"{self.name}: cannot be loaded by sentence-transformers ({error})") from error
+        return unit(np.asarray(self._model.encode(texts, show_progress_bar=False), np.float32))
 
 
 def unit(rows: Vectors) -> Vectors:
     """Rows of length 1; a row of zeros stays one."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    made: Vectors = rows / np.where(lengths == 0, 1, lengths)
+    made: Vectors = (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     return made

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import importlib.util
 import io
 import os
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -58,10 +58,6 @@ class EndpointPainter:
         """Of the model."""
         return self._settings.endpoint.model
 
-    def lane(self) -> AbstractAsyncContextManager[None]:
-        """Connections stay open as long as anybody is inside."""
-        return self._calls.open()
-
     async def paint(self, words: str, seed: int) -> bytes:
         """The bytes of a picture; the protocol has no seed. Raises ModelError."""
         request: dict[str, Any] = {"model": self.name, "prompt": words, "n": 1, "size": self._settings.size}
@@ -86,40 +82,42 @@ class EndpointPainter:
 class DiffusersPainter:
     """One picture a call, from a pipeline in a local directory; not installed with any extra: pip install diffusers.
 
+    It is loaded when it is first used.
+
     Raises:
         ConfigError: the library is not installed.
-        CheckpointError: no such pipeline.
     """
 
     def __init__(self, settings: SynthImages) -> None:
-        try:
-            import diffusers
-        except ImportError as error:
-            raise ConfigError('synth.images.sources: "diffusers" needs its library: pip install diffusers') from error
+        if importlib.util.find_spec("diffusers") is None:
+            raise ConfigError('synth.images.sources: "diffusers" needs its library: pip install diffusers')
         self.name = settings.model
         self._settings = settings
+        self._pipeline: Any = None
         self._one_at_a_time = asyncio.Lock()
-        try:
-            self._pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(settings.model).to(settings.device)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{settings.model}: cannot be loaded by diffusers ({error})") from error
-
-    def lane(self) -> AbstractAsyncContextManager[None]:
-        """Nothing to keep open."""
-        return nullcontext()
 
     async def paint(self, words: str, seed: int) -> bytes:
-        """The bytes of a PNG; equal arguments give equal pictures on one machine."""
+        """The bytes of a PNG; equal arguments give equal pictures on one machine. Raises CheckpointError."""
         async with self._one_at_a_time:
             return await asyncio.to_thread(self._paint, words, seed)
 
     def _paint(self, words: str, seed: int) -> bytes:
+        import diffusers
         import torch
 
-        width, height = map(int, self._settings.size.split("x"))
-        generator = torch.Generator().manual_seed(seed)
+        settings = self._settings
+        if self._pipeline is None:
+            try:
+                self._pipeline = diffusers.DiffusionPipeline.from_pretrained(settings.model).to(settings.device)
+            except (OSError, ValueError) as error:
+                raise CheckpointError(f"{settings.model}: cannot be loaded by diffusers ({error})") from error
+        width, height = map(int, settings.size.split("x"))
         made = self._pipeline(
-            words, width=width, height=height, num_inference_steps=self._settings.steps, generator=generator
+            words,
+            width=width,
+            height=height,
+            num_inference_steps=settings.steps,
+            generator=torch.Generator().manual_seed(seed),
         )
         out = io.BytesIO()
         made.images[0].save(out, "PNG")
