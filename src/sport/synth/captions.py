@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from sport.blobs import media_type_of
 from sport.errors import ContentError, InputError
 from sport.events import Progress
 from sport.llm.base import LLM
-from sport.synth.journal import patiently
+from sport.synth.journal import patiently, settled
 from sport.synth.library import Entry
 from sport.types import File, Message, Sampling
 from sport.wording import Prompt
@@ -72,27 +73,27 @@ class Captioner:
         bare = [place for place, entry in enumerate(entries) if entry.caption is None]
         known, skipped = self._known(), dict[str, str]()
         made: list[Entry | None] = list(entries)
-        room = asyncio.Semaphore(AT_ONCE)
+        left = deque(bare)
         progress.start("captions", len(bare), "pictures")
 
-        async def one(place: int) -> None:
-            async with room:
-                made[place] = await self._caption(entries[place], known, skipped)
-                progress.advance("captions", 1, f"{len(skipped)} skipped" if skipped else "")
+        async def work() -> None:
+            try:
+                while left:
+                    place = left.popleft()
+                    made[place] = await self._caption(entries[place], known, skipped)
+                    progress.advance("captions", 1, f"{len(skipped)} skipped" if skipped else "")
+            except BaseException:
+                left.clear()  # nothing new is begun
+                raise
 
         async with self.llm.lane():
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for place in bare:
-                        group.create_task(one(place))
-            except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None
+            await settled(work() for _ in range(AT_ONCE))
         progress.finish("captions", f"{len(bare) - len(skipped)} made, {len(skipped)} skipped")
-        left = [entry for entry in made if entry is not None]
-        if not left:
+        whole = [entry for entry in made if entry is not None]
+        if not whole:
             path, why = next(iter(skipped.items()))
             raise InputError(f"synth.images.library: none of its {len(entries)} pictures can be opened: {path}: {why}")
-        return left, skipped
+        return whole, skipped
 
     async def _caption(self, entry: Entry, known: dict[str, str], skipped: dict[str, str]) -> Entry | None:
         try:

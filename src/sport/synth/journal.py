@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -82,6 +83,19 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
         return await ask()
     except TransientModelError as error:
         raise FatalModelError(f"{error}; nothing is lost, the run can go on later") from error
+
+
+async def settled(works: Iterable[Awaitable[T]]) -> list[T]:
+    """All at once. After an error the others still run to their end, for what is paid shall be kept; then it is raised.
+
+    Raises:
+        BaseException: the first error in the order of ``works``.
+    """
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _plain(message: Message) -> Json:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from sport.errors import ConfigError
 from sport.events import Progress
 from sport.synth.base import Check, Checker, Draft, Writer
+from sport.synth.journal import settled
 from sport.types import File, Json, Key, Task
 
 CHUNK = 16  # drafts looked at together; each depends on its number only, so what is kept does not depend on timing
 DROPPED_BY = ("near-duplicate", "benchmark", "files", "check")
 """How reasons begin that are counted, by a colon from the rest."""
-
-T = TypeVar("T")
 
 
 class Checked(Protocol):
@@ -74,9 +72,9 @@ async def synthesise(
     progress.advance("synth", kept)
     while kept < wanted:
         ahead = range(written, written + min(CHUNK, wanted - kept))
-        drafts = await _together([writer.write(iteration, ordinal) for ordinal in ahead])
+        drafts = await settled([writer.write(iteration, ordinal) for ordinal in ahead])
         tasks = [take(store, draft) for draft in drafts]
-        checks = await _together([_check(checker, d, t) for d, t in zip(drafts, tasks, strict=True)])
+        checks = await settled([_check(checker, d, t) for d, t in zip(drafts, tasks, strict=True)])
         for draft, task, check in zip(drafts, tasks, checks, strict=True):
             _record(store, draft, task, check, iteration, written)
             written, kept = written + 1, kept + check.kept
@@ -86,16 +84,6 @@ async def synthesise(
             raise ConfigError(_hopeless(lost))
     progress.finish("synth", f"{kept} of {written} drafts kept")
     return {"written": written, "kept": kept, **_counts(store, iteration)}
-
-
-async def _together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """All at once; the first error ends the others and is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 async def _check(checker: Checker, draft: Draft, task: Task) -> Check:

@@ -61,12 +61,16 @@ class Query:
 
 @dataclass
 class _Stream:
-    """Of one iteration. ``call`` is the number of the next call, ``failed`` how many new ones in a row were no use."""
+    """Of one iteration. ``call`` is the number of the next call, ``failed`` how many new ones in a row were no use.
+
+    ``ended`` is what no further call could help with.
+    """
 
     known: Known
     queries: list[Query] = field(default_factory=list)
     call: int = 0
     failed: int = 0
+    ended: FatalModelError | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -114,7 +118,13 @@ class Queries:
         stream = self._stream(iteration)
         async with stream.lock:
             while len(stream.queries) <= number:
-                await self._more(iteration, stream)
+                if stream.ended is not None:
+                    raise stream.ended
+                try:
+                    await self._more(iteration, stream)
+                except FatalModelError as error:
+                    stream.ended = error  # whoever waits for a later query need not ask again
+                    raise
         return stream.queries[number]
 
     def _stream(self, iteration: int) -> _Stream:
