@@ -125,7 +125,7 @@ def as_program(text: str) -> str:
     program: str = blocks[-1] if blocks else text
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in a plain string is bad style, not an error
+            warnings.simplefilter("ignore")  # "\d" in a plain string is bad style, not an error
             ast.parse(program)
     except (SyntaxError, ValueError) as error:
         raise Unusable(f"it is not a Python program: {error}") from error
