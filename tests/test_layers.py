@@ -30,7 +30,7 @@ FLOORS = {
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
-    **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render", "wire_t3": "wire"},
+    **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render", "wire_synth": "wire", "wire_t3": "wire"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -58,7 +58,8 @@ ALLOWED = {
 }
 
 FENCES = {
-    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed", "llm.images"),
+    "diffusers": ("llm.images",),
     "transformers": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "sentence_transformers": ("checkpoint", "tune", "llm.embed"),

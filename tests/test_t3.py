@@ -84,7 +84,7 @@ def test_a_strong_model_solves_and_another_reviews_over_http(tmp_path: Path) -> 
             "t3.critic.endpoint.model=tiny",
             "t3.fraction=0.5",
             "controller.images=false",
-            "t3.query_check=false",
+            "synth.check.enabled=false",
         )
     assert done.returncode == 0, done
     summary = json.loads((out / "summary.json").read_text())

@@ -239,12 +239,11 @@ class Reviewing(Judging):
 class T3(Section):
     """Supervised tuning on verified trajectories (T3, arXiv 2412.15606); its settings of tuning are in ``tune``.
 
-    ``query_check``, ``trajectory_check``, ``fraction`` and ``controller.images`` are the paper's ablations.
+    ``trajectory_check``, ``fraction``, ``synth.check.enabled`` and ``controller.images`` are the paper's ablations.
     """
 
     expert: Expert = Expert()
     critic: Reviewing = Reviewing()
-    query_check: bool = Field(default=True, description="drop queries that do not fit their files")
     trajectory_check: bool = Field(default=True, description="False learns from every trajectory with an answer")
     fraction: float = Field(default=1.0, gt=0, le=1, description="share of the kept trajectories that is learnt from")
     mix: tuple[str, ...] = Field(default=(), description="PATH=W: W general conversations for every trajectory")

@@ -58,7 +58,7 @@ def estimate(config: Config) -> list[Estimate]:
 def _t3(config: Config) -> list[Estimate]:
     """The T3 path: one trajectory a task, one review each, one tuning."""
     tasks, own = config.synth.tasks, config.t3
-    written = tasks / (1 - config.synth.defects * own.query_check)
+    written = tasks / (1 - config.synth.defects * config.synth.check.enabled)
     steps, exams = tasks * STEPS, 2 * config.eval.tasks * STEPS
     reviews = tasks if own.trajectory_check and own.critic.kind == "endpoint" else 0
     tuned = int(own.fraction * tasks * (PROMPT_TOKENS + STEPS * ACTION_TOKENS) * config.tune.epochs)

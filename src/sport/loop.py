@@ -118,10 +118,11 @@ async def _do(kit: Kit, name: str, iteration: int, work: Mapping[str, Work]) -> 
 
 async def synth(kit: Kit, iteration: int) -> dict[str, Json]:
     """Write and check the tasks of an iteration."""
-    wanted = kit.config.synth.tasks
+    settings = kit.config.synth
     return await synthesise(
-        kit.store, kit.writer, kit.checker, iteration=iteration, wanted=wanted, progress=kit.progress
-    )
+        kit.store, kit.writer, kit.checker, iteration=iteration, wanted=settings.tasks, progress=kit.progress,
+        give_up=settings.give_up if settings.kind == "llm" else None,
+    )  # fmt: skip
 
 
 async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:

@@ -22,8 +22,7 @@ from sport.errors import ContentError, TransientModelError, boundary
 from sport.kit import Kit
 from sport.llm.base import LLM
 from sport.seeds import derive
-from sport.synth.base import Check, Checker
-from sport.types import Json, Review, Sampling, Task, Trajectory
+from sport.types import Json, Review, Sampling, Trajectory
 from sport.verify.base import TrajectoryCritic
 
 STAGES = ("synth", "trajectories", "review", "sft", "eval")
@@ -50,7 +49,7 @@ async def run(kit: Kit, parts: Parts) -> None:
         FatalModelError: a model cannot be used; what is done stays.
     """
     work = {
-        "synth": _synth,
+        "synth": loop.synth,
         "trajectories": partial(_trajectories, parts),
         "review": partial(_review, parts),
         "sft": _sft,
@@ -60,20 +59,7 @@ async def run(kit: Kit, parts: Parts) -> None:
     await loop.through(kit, [(0, "eval"), *((1, name) for name in STAGES)], work)
 
 
-class KeepAll:
-    """In place of the query-file check where the ablation leaves it out."""
-
-    async def check(self, task: Task) -> Check:
-        """Keep it."""
-        return Check(True, "not checked")
-
-
 # --------------------------------------------------------------------------------------------- the stages
-
-
-async def _synth(kit: Kit, iteration: int) -> dict[str, Json]:
-    checker: Checker = kit.checker if kit.config.t3.query_check else KeepAll()
-    return await loop.synth(replace(kit, checker=checker), iteration)
 
 
 async def _trajectories(parts: Parts, kit: Kit, iteration: int) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint, wire_t3
+from sport import adapters, checkpoint, wire_synth, wire_t3
 from sport.bench import gta
 from sport.config import Config, Endpoint, endpoints
 from sport.dialect import Dialect, system_prompt
@@ -15,8 +15,6 @@ from sport.events import Progress
 from sport.kit import Imitate, Kit, Tune
 from sport.llm import servers
 from sport.llm.base import LLM
-from sport.llm.endpoint import EndpointLLM
-from sport.llm.ledger import Ledger
 from sport.llm.served import ServedLLM
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
@@ -26,13 +24,11 @@ from sport.sandbox.names import told
 from sport.sandbox.unsafe import WARNING, UnsafeSandbox
 from sport.seeds import derive
 from sport.store import Store
-from sport.synth.check import RuleCheck
-from sport.synth.queries import WorldWriter
 from sport.t3 import Parts
 from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
-from sport.types import Json, Pair, Spent, ToolSpec, Trajectory
+from sport.types import Json, Pair, ToolSpec, Trajectory
 from sport.verify import judge
 from sport.verify.base import Critic
 from sport.verify.chance import ChanceCritic
@@ -73,6 +69,7 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates"
         )
+    wire_synth.check(config)
     if config.controller.kind != "endpoint":
         checkpoint.check(config.controller.folder)
 
@@ -90,6 +87,8 @@ def build(store: Store, progress: Progress) -> Kit:
     store.keep_prompt(dialect.version, dialect.text)
     llm, tune, imitate = _controller(store, dialect, progress)
     critic, helpers = _critic(store, toolbox)
+    box = sandbox(store, toolbox)
+    writer, checker = wire_synth.parts(store, toolbox.specs, toolbox.call, box, progress)
     return Kit(
         config=config,
         store=store,
@@ -97,9 +96,9 @@ def build(store: Store, progress: Progress) -> Kit:
         llm=llm,
         dialect=dialect,
         tools=toolbox,
-        sandbox=sandbox(store, toolbox),
-        writer=WorldWriter(config.synth, config.seed),
-        checker=RuleCheck(toolbox.call, store.read),
+        sandbox=box,
+        writer=writer,
+        checker=checker,
         critic=critic,
         tune=tune,
         specs=tuple(toolbox.specs),
@@ -150,12 +149,7 @@ def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM
 
 def endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
     """A role's model behind an endpoint; what it charges is kept in the run."""
-
-    def save(spent: Spent) -> None:
-        store.set_spent(role, spent)
-
-    where = f"{role}.endpoint"
-    return EndpointLLM(settings, where, store.read, Ledger(where, settings, store.spent(role), save))
+    return wire_synth.engine(store, role, settings, store.read)
 
 
 def _tools(store: Store) -> Toolbox | ReferenceTools:
