@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import authors
 import servers
 from sport.config import Config
 from sport.store import Store
@@ -44,18 +45,34 @@ def roles(controller: str, critic: str, *more: str) -> list[str]:
 @pytest.mark.timeout(400)
 def test_every_model_behind_http_and_a_tuned_adapter_at_the_end(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with servers.model(Config().controller.folder) as controller, servers.serving(servers.judge(looked)) as critic:
-        more = ("critic.swap=true", "explore.temperature=1.6", "pairs.failed=true")
+    with (
+        servers.model(Config().controller.folder) as controller,
+        servers.serving(servers.judge(looked)) as critic,
+        authors.author(kinds=[("image",)]) as (author, _),
+    ):
+        more = (
+            "critic.swap=true",
+            "explore.temperature=1.6",
+            "pairs.failed=true",
+            "synth.kind=llm",
+            "synth.queries_per_call=4",
+            'synth.images.sources=["endpoint"]',
+            *authors.endpoint("synth", author.url),
+            *authors.endpoint("synth.images", author.url),
+        )
         done = sport("run", TINY, "--out", out, *roles(controller.url, critic.url, *more), timeout=300)
     assert done.returncode == 0, done
     summary = json.loads((out / "summary.json").read_text())
     assert summary["state"] == "done"
     assert sum(summary["pairs"]) > 0
-    assert set(summary["spent"]) == {"controller", "critic"}
+    assert {"controller", "critic", "synth"} <= set(summary["spent"])
     assert summary["spent"]["critic"]["calls"] == len(critic.asked)
     assert critic.asked
     assert any("image_url" in json.dumps(body) for body in critic.asked)
     with Store.view(out) as store:
+        tasks = store.tasks("explore", 1)
+        assert {task.origin for task in tasks} == {"llm"}
+        assert all(task.files[0].is_image for task in tasks)
         adapter = store.adapter(1)
         assert adapter is not None
         assert (out / adapter / "adapter_model.safetensors").is_file()

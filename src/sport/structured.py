@@ -97,7 +97,8 @@ def objects(text: str) -> list[dict[str, Any]]:
     >>> objects('First {"a": {"b": 1}}, then ```json {"c": [2]}```.')
     [{'a': {'b': 1}}, {'c': [2]}]
     """
-    decoder, found, at = json.JSONDecoder(strict=False), [], 0
+    decoder, at = json.JSONDecoder(strict=False), 0
+    found: list[dict[str, Any]] = []
     for _ in range(_TRIES):
         at = text.find("{", at)
         if at < 0:

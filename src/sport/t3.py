@@ -48,7 +48,7 @@ async def run(kit: Kit, parts: Parts) -> None:
     Raises:
         FatalModelError: a model cannot be used; what is done stays.
     """
-    work = {
+    work: dict[str, loop.Work] = {
         "synth": loop.synth,
         "trajectories": partial(_trajectories, parts),
         "review": partial(_review, parts),

@@ -58,7 +58,8 @@ class Ranking(Reply):
         """The share of the other candidates that one is better than."""
         if self.ranking is None:
             return None
-        below, found = len(names), {}
+        found: dict[str, float] = {}
+        below = len(names)
         for group in self.ranking:
             below -= len(group)
             found.update({name: below / max(1, len(names) - 1) for name in group})
