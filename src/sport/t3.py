@@ -136,8 +136,9 @@ def share(names: Sequence[str], fraction: float, seed: int) -> list[str]:
     >>> share(["a", "b", "c"], 1.0, 0)
     ['a', 'b', 'c']
     """
-    first = sorted(names, key=lambda name: derive(seed, "share", name))[: math.ceil(fraction * len(names))]
-    return [name for name in names if name in set(first)]
+    drawn = sorted(names, key=lambda name: derive(seed, "share", name))
+    chosen = set(drawn[: math.ceil(fraction * len(names))])
+    return [name for name in names if name in chosen]
 
 
 def _names(kit: Kit, iteration: int) -> list[str]:
