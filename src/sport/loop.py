@@ -132,7 +132,7 @@ async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:
         tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
         iteration=iteration, progress=kit.progress,
     )  # fmt: skip
-    ends = Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end)
+    ends: Counter[str] = Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end)
     return {**ends, "dialect": kit.dialect.version}
 
 

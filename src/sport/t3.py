@@ -76,7 +76,7 @@ async def _trajectories(parts: Parts, kit: Kit, iteration: int) -> dict[str, Jso
         kit.store.tasks("explore", iteration), solver, kit.store, parts.expert, purpose="explore",
         iteration=iteration, in_flight=kit.config.explore.in_flight, progress=kit.progress, stage="trajectories",
     )  # fmt: skip
-    ends = Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end)
+    ends: Counter[str] = Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end)
     return {**ends, "dialect": parts.dialect.version}
 
 
