@@ -57,8 +57,8 @@ def test_every_model_behind_http_and_a_tuned_adapter_at_the_end(tmp_path: Path) 
             "synth.kind=llm",
             "synth.queries_per_call=4",
             'synth.images.sources=["endpoint"]',
-            *authors.endpoint("synth", author.url),
-            *authors.endpoint("synth.images", author.url),
+            *authors.endpoint("synth", author.url, "timeout_s=60.0"),
+            *authors.endpoint("synth.images", author.url, "timeout_s=60.0"),
         )
         done = sport("run", TINY, "--out", out, *roles(controller.url, critic.url, *more), timeout=300)
     assert done.returncode == 0, done
