@@ -59,19 +59,17 @@ async def test_threads_take_no_more_than_one_core_has(sandbox: ForkedSandbox, mo
     assert (await state.run("1 + 1", 0)).value == "2"
 
 
-async def test_a_step_that_was_stopped_tells_its_processor_time(sandbox: ForkedSandbox) -> None:
-    state = await sandbox.open("box", [])
-    code = "import os, time\nwhile time.process_time() < 1.0: pass\n{}"
-    for end, outcome in (("os._exit(3)", "died"), ("os.kill", "ok")):
-        child = await state.fork()
-        seen = await child.run(code.format(end), 0)
-        assert seen.outcome == outcome and 0.1 < seen.cpu_s < 5, seen
-        await child.close()
+BUSY = "import os, time\nend = time.monotonic() + 0.8\nwhile time.monotonic() < end or time.process_time() < 0.3: pass"
 
 
-async def test_what_an_earlier_step_used_does_not_count(sandbox: ForkedSandbox) -> None:
-    """A state lives through many steps, each with a limit of its own."""
+async def test_a_step_that_did_not_end_by_itself_tells_its_processor_time(sandbox: ForkedSandbox) -> None:
+    """As it was at the last look, and of this step alone: a state lives through many, each with limits of its own."""
     state = await sandbox.open("box", [])
-    await state.run("import time\nwhile time.process_time() < 1.0: pass", 0)
-    seen = await state.run("import time; time.sleep(0.3)", 0)
-    assert seen.outcome == "ok" and seen.cpu_s < 0.3
+    assert (await state.run(BUSY, 0)).cpu_s >= 0.3
+    idle, busy = await state.fork(), await state.fork()
+    seen = await busy.run(f"{BUSY}\nos._exit(3)", 0)
+    assert seen.outcome == "died" and 0 < seen.cpu_s < 5, seen
+    seen = await idle.run("time.sleep(0.6); os._exit(3)", 0)
+    assert seen.outcome == "died" and seen.cpu_s < 0.2, seen
+    seen = await state.run("time.sleep(0.6); os._exit(3)", 0)
+    assert seen.outcome == "died" and seen.cpu_s < 0.2, seen
