@@ -45,7 +45,7 @@ def test_no_layer_is_forgotten() -> None:
 @pytest.mark.parametrize("layer", HELD)
 def test_without_it_a_program_gets_further(runs: Runs, user: str, layer: str) -> None:
     off, program = HELD[layer]
-    settings = {"without": list(off), "below_floor": True, "libraries": ["numpy"]}
+    settings = {"without": list(off), "below_floor": True, "libraries": ["numpy"], "wall_s": 5.0}  # none is a hang
     with_it = runs([program], settings, USERS[user])
     state = with_it.start().get(layer, "missing")
     if not state.startswith("active"):
