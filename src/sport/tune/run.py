@@ -108,12 +108,7 @@ def tune(
     progress, base, model = progress or Silent(), Path(checkpoint.path).name, checkpoint.model
     args = arguments(settings, out, torch.device(model.device), seed, model.dtype)
     mark = reference.fingerprint(rows, settings, seed, base, previous)
-    if args.should_save:
-        out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            _clear(out)
-    _meet(args)
-    stored = reference.load(out, mark)
+    stored = reference.load(out, mark) if resume else None
     if stored is not None and (out / RESULT).exists():
         return _result(out)
     with (
@@ -123,6 +118,11 @@ def tune(
     ):
         scorer = Scorer(tuned, picture)
         scorer.check(rows)
+        if args.should_save:  # nothing is written, or deleted, before everything was looked at
+            out.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                _clear(out)
+        _meet(args)
         last = last_complete(out)
         _meet(args)
         if args.should_save:
