@@ -32,6 +32,17 @@ def test_all_contenders_have_one_gradient(root: Path, monkeypatch: pytest.Monkey
         assert np.linalg.norm(whole - one.gradient) <= 1e-5 * np.linalg.norm(whole), name
 
 
+def test_operations_are_counted_as_they_are(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trunk of three, a leaf of two after two of its tokens, and a trunk of two."""
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    from contenders import limit
+
+    from sport.tune.table import Table
+
+    table = Table(((0, 3), (3, 5), (5, 7)), ((3, 5, 0, 2),))
+    assert limit.looks(table) == int(table.allowed().sum()) == 6 + (3 + 4) + 3
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # TRL's own
 def test_trl_has_it_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
