@@ -52,7 +52,10 @@ def put(folder: Path, *records: dict[str, Any]) -> str:
     ("record", "words"),
     [
         ({**GOOD, "images": ["gone.png"]}, "bad.jsonl:2: the picture gone.png is missing"),
-        ({**GOOD, "images": ["note.txt"]}, "bad.jsonl:2: note.txt is not a picture that can be read"),
+        (
+            {**GOOD, "images": ["note.txt"]},
+            "bad.jsonl:2: note.txt is not a picture that can be read (no known picture format); replace it",
+        ),
         ({**GOOD, "rejected": "count()"}, "bad.jsonl:2: chosen and rejected are the same text; leave the record out"),
         ({**GOOD, "prompt": []}, "bad.jsonl:2: expected a list of turns"),
     ],
