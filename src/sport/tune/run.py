@@ -25,9 +25,10 @@ from sport.seeds import derive
 from sport.tune import adapter, reference
 from sport.tune.arguments import arguments
 from sport.tune.forward import Scorer, installed
+from sport.tune.kept import last_complete
 from sport.tune.row import Identity, Row
 from sport.tune.sharding import gathered
-from sport.tune.trainer import TreeDPOTrainer, TreeSFTTrainer, last_complete
+from sport.tune.trainer import TreeDPOTrainer, TreeSFTTrainer
 from sport.types import File
 
 ADAPTER = "adapter"

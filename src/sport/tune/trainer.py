@@ -26,12 +26,12 @@ from sport.tune import adapter, reference
 from sport.tune.arguments import Watch
 from sport.tune.batch import Batch, collate
 from sport.tune.forward import Scorer
+from sport.tune.kept import COMPLETE, advice
 from sport.tune.loss import negative_log_likelihood, preference_loss
 from sport.tune.plan import Plan, Share
 from sport.tune.row import Identity, Row
 from sport.tune.sharding import gathered, prepare, put_back
 
-COMPLETE = "complete"  # the last file of a checkpoint: without it, the directory was being written when we died
 COUNTS = ("tokens", "pairs", "trajectories", "images")
 _log = logging.getLogger(__name__)
 
@@ -162,17 +162,9 @@ class TreeSFTTrainer(Trainer):
 
     def _not_finite(self, what: str, part: Share) -> TuningError:
         names = ", ".join(sorted({row.trajectory for row in part.rows}))
-        # A checkpoint of this very step holds the weights that have just failed.
-        good = last_complete(Path(str(self.args.output_dir)), before=self.state.global_step)
-        kept = (
-            f"The last good checkpoint is kept, an adapter in {good}: start again, or from that adapter, "
-            "with a lower tune.learning_rate"
-            if good
-            else "There is no checkpoint of earlier weights: start again with a lower tune.learning_rate"
-        )
-        return TuningError(
-            f"step {self.state.global_step + 1}: the {what} is not finite in trajectories {names}. {kept}"
-        )
+        step = self.state.global_step
+        kept = advice(Path(str(self.args.output_dir)), step)
+        return TuningError(f"step {step + 1}: the {what} is not finite in trajectories {names}. {kept}")
 
     # --------------------------------------------------------------------------------- what Trainer asks for
 
@@ -298,9 +290,3 @@ class _First(TrainerCallback):
 
 def _nothing(_: Any) -> dict[str, Any]:
     return {}
-
-
-def last_complete(out: Path, before: int | None = None) -> Path | None:
-    """The newest checkpoint that was written to its end (of a step ``before`` this one, if given), or None."""
-    whole = {int(path.parent.name.rsplit("-", 1)[-1]): path.parent for path in out.glob(f"checkpoint-*/{COMPLETE}")}
-    return whole[max(steps)] if (steps := [k for k in whole if before is None or k < before]) else None
