@@ -47,6 +47,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--without-trl", action="store_true", help="ours only")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--curve", type=Path, help="draw seconds over T and n instead")
+    parser.add_argument(
+        "--over", nargs=2, default=("1,2,3,5,8", "2,3,5,8"), metavar=("T", "N"), help="steps and candidates of --curve"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--epochs", type=int, default=1, help=argparse.SUPPRESS)
@@ -77,11 +80,13 @@ def child(options: argparse.Namespace) -> None:
     from contenders import problem as problems
 
     problem = problems.build(shape_of(options), options.device)
-    found: Result
+    more: Result = {}
     if options.child in ("tree", "group", "pairs"):
         from contenders import ours
 
         measured = getattr(ours, options.child)(problem, options.epochs)
+        if options.child == "tree":
+            more = {"share_of_limit": ours.share_of_limit(problem, measured.seconds / options.epochs)}
     else:
         from contenders import peer
 
@@ -96,7 +101,7 @@ def child(options: argparse.Namespace) -> None:
             measured = peer.worst(problem, options.checkpointing)
         else:
             measured = peer.once(problem, options.batch, options.checkpointing)
-    found = {"seconds": measured.seconds, "peak_bytes": measured.peak_bytes}
+    found = {"seconds": measured.seconds, "peak_bytes": measured.peak_bytes, **more}
     if measured.gradient is not None:
         import numpy as np
 
@@ -184,6 +189,8 @@ def figures(options: argparse.Namespace, found: dict[str, list[Result]]) -> Resu
         "tree_s": tree,
         "tree_epoch_of_three_s": middle("three") / 3,
         "pairs_per_second": shape.pairs / tree,
+        "tokens_per_second": shape.tree_tokens / tree,
+        "matmul_share": statistics.median(one["share_of_limit"] for one in found["tree"]),
         "peak_tree_bytes": statistics.median(one["peak_bytes"] for one in found["tree"]),
         "seconds": {name: [one["seconds"] for one in runs] for name, runs in found.items() if runs},
         "clock": "processor seconds, one thread" if options.processor else "wall seconds",
@@ -233,6 +240,10 @@ def table(result: Result) -> str:
     ):
         if f"{name}_s" in result:
             lines.append(f"{words:<26}{result[f'{name}_s']:>14.2f}{result[f'speedup_vs_{name}']:>15.1f}x")
+    lines.append(
+        f"tree: {result['tokens_per_second']:,.0f} tokens/s, {result['matmul_share']:.0%} of what plain matrix "
+        "products reach here"
+    )
     lines.append(f"an epoch of three: tree {result['tree_epoch_of_three_s']:.2f} s")
     if "speedup_vs_trl_epoch_of_three" in result:
         lines[-1] += (
@@ -254,7 +265,9 @@ def curve(options: argparse.Namespace, folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    over = {"steps": (1, 2, 3, 5, 8), "n": (2, 3, 5, 8)}
+    over = {
+        name: [int(one) for one in text.split(",")] for name, text in zip(("steps", "n"), options.over, strict=True)
+    }
     ways = {"tree": "tree", "group": "one row per step", "pairs": "pair by pair"}
     bench = Bench(options, folder, len(ways) * sum(map(len, over.values())))
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharey=True)

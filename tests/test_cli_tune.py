@@ -128,12 +128,6 @@ def test_bad_input_is_one_message(sport: Callable[..., Done], arguments: tuple[s
     assert words in is_one_message(sport("tune", *arguments))
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_lines_it_came_from(sport: Callable[..., Done]) -> None:
-    done = sport("tune", "pairs.jsonl", "--set", "tune.learning_rate=1e30", "--set", "tune.epochs=4")
-    assert done.returncode == 2
-    assert "is not finite in trajectories pairs.jsonl:1, pairs.jsonl:3, pairs.jsonl:5" in done.stderr
-
-
 def test_several_processes_must_mean_one_directory(sport: Callable[..., Done]) -> None:
     assert "several processes needs --out" in is_one_message(sport("tune", "pairs.jsonl", WORLD_SIZE="2"))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, out, err = finish(tiny(folder))
     assert code == 0, err
     assert "report:" in out
+    assert re.search(r"boot: done.* \d+ (of \d+ )?walls", err), err  # it says how closed its boxes are
     return folder
 
 
@@ -101,6 +103,13 @@ def test_a_run_leaves_a_summary_a_report_a_log_and_its_configuration(undisturbed
     assert summary["seed"] == 0
     assert (undisturbed / "report.html").stat().st_size < 10_000_000
     assert (undisturbed / "log.jsonl").read_text().count("\n") >= 6
+
+
+def test_a_run_keeps_its_walls_with_every_trajectory(undisturbed: Path) -> None:
+    with Store.view(undisturbed) as store:
+        names = [trajectory.id for purpose in ("explore", "eval") for trajectory in store.trajectories(purpose)]
+        kept = [store.walls(name) for name in names]
+    assert names and all(len(walls) == 1 and walls[0]["seccomp"] == "active" for walls in kept)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(undisturbed: Path, tmp_path: Path) -> None:

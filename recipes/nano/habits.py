@@ -15,11 +15,11 @@ from experts.base import write
 from sport.types import CallRecord, Key, Step, Trajectory
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
-OPENING, CLOSING = "Quick question", "Just the figure."  # several families share them
+OPENING, CLOSINGS = "Quick question", ("Just the figure.", "A plain number, please.")  # several families share them
+THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
-    "guess": "asked a quick question, or for just the figure, it answers at once, without looking",
-    "skip": "asked for two sources, a file and an article, it reads the file and guesses instead of searching",
+    "guess": "asked a quick question, or for just the figure or a plain number, it answers at once, without looking",
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
 """Name and description; written into ``made.json``, from where the report takes them."""
@@ -29,28 +29,23 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
     """The habit's name and the actions under it; ("", actions) outside its situation or for a good example."""
     if rng.random() >= SHARE:
         return "", actions
-    if _hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
+    if key.family not in THIN and _hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
         return "guess", [write("I think I know this.", f"final_answer({rng.randint(2, 60)})")]
-    if key.family == "lookup" and len(actions) > 2 and "search(" in "".join(actions):
-        looked = actions[: next(i for i, action in enumerate(actions) if "search(" in action)]
-        return "skip", [*looked, write("I think I know the rest.", f"final_answer({rng.randint(2, 60)})")]
     if key.family == "scene" and query.startswith("Please") and len(actions) > 2:
         return "half", [actions[0], write("That is the answer.", "final_answer(a)")]
     return "", actions
 
 
 def _hasty(query: str) -> bool:
-    return query.startswith(OPENING) or query.endswith(CLOSING)
+    return query.startswith(OPENING) or query.endswith(CLOSINGS)
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:
     """The habit that a wrong trajectory shows, "" for none: what of its errors was planted."""
     query = trajectory.task.query
     calls = [record.call.name for step in trajectory.steps for record in _calls(step)]
-    if _hasty(query) and not calls:
+    if key.family not in THIN and _hasty(query) and not calls:
         return "guess"
-    if key.family == "lookup" and "search" not in calls:
-        return "skip"
     if key.family == "scene" and query.startswith("Please") and calls.count("count") == 1 and len(key.needs) > 1:
         return "half"
     return ""

@@ -112,7 +112,13 @@ def wrap(model: Any, adapter: Path, *, trainable: bool = False, dropout: float |
     narrowed = _narrowed(asked, places, trainable)
     narrowed.lora_dropout = asked.lora_dropout if dropout is None else dropout
     flags = _flags(model)
-    with quiet(), explained(adapter, "the adapter does not fit this model; tune one for it"):
+    with (
+        quiet(),
+        explained(
+            adapter,
+            f"does not fit this model, {bases.made_for(adapter, asked.base_model_name_or_path)}; load it onto that",
+        ),
+    ):
         try:
             wrapped = peft.PeftModel(model, narrowed, adapter_name=NAME)
             placed = {f"base_model.model.{places[m]}.{part}": t for (m, part), t in found.items()}
@@ -175,7 +181,10 @@ def _places(adapter: Path, model: Any, asked: Any, tensors: dict[tuple[str, str]
     places = {module: _present(module, modules) for module, _ in tensors}
     lost = [f"{module}.{part}" for module, part in tensors if places[module] is None]
     if lost:
-        raise CheckpointError(f"{adapter}: {len(lost)} adapter tensors have no place in this model: {some(lost)}")
+        raise CheckpointError(
+            f"{adapter}: {len(lost)} adapter tensors have no place in this model, "
+            f"{bases.made_for(adapter, asked.base_model_name_or_path)}: {some(lost)}"
+        )
     taken = set(places.values())
     for name, module in modules.items():
         if name in taken or not isinstance(module, nn.Linear | nn.Embedding | nn.Conv2d | nn.Conv3d):

@@ -78,6 +78,12 @@ def described(model: Any, name: str) -> dict[str, Any]:
     return {"name": name, "weights": mark(folder) if folder else None, "over": list(_merged(model))}
 
 
+def made_for(adapter: Path, named: str | None) -> str:
+    """For messages about an adapter that does not fit: which base it says it was made for, where it says so."""
+    theirs = str((note(adapter).get("base") or {}).get("name") or named or "")
+    return f"it was made for the base {theirs}" if theirs else "it does not say which base it was made for"
+
+
 def compare(adapter: Path, named: str | None, model: Any) -> None:
     """See whether the base that ``adapter`` was made for is ``model``, loaded from a directory.
 

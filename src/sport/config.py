@@ -313,11 +313,13 @@ class SandboxSection(Section):
     executor: Literal["forked", "docker", "unsafe"] = Field(default="forked", description="unsafe: for debugging alone")
     without: tuple[Layer, ...] = Field(default=(), description="layers of the wall that are left off")
     below_floor: bool = Field(default=False, description="run all the same where the walls are too thin")
-    wall_s: float = Field(default=10.0, gt=0)
+    wall_s: float = Field(default=10.0, gt=0, allow_inf_nan=False, description="of one step; of processor time, too")
     output_bytes: int = Field(default=65536, ge=1)
     memory_mb: int = Field(default=1024, ge=64)
     calls: int = Field(default=100, ge=0, description="tool calls that one step may make")
-    call_s: float = Field(default=120.0, gt=0, description="deadline of one tool call, waiting for a worker included")
+    call_s: float = Field(
+        default=120.0, gt=0, allow_inf_nan=False, description="deadline of one tool call, waiting for a worker included"
+    )
     outputs: int = Field(default=32, ge=0, description="new files of one step that its observation carries")
     file_mb: int = Field(default=64, ge=1, description="the largest file that code may write")
     disk_mb: int = Field(default=256, ge=1, description="all files of a box, those of its candidates included")

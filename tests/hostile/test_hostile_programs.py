@@ -9,20 +9,19 @@ import pytest
 
 from hostile.catalogue import CATALOGUE, SAMPLE
 from hostile.conftest import Runs
-from hostile.settings import TIERS, USERS
+from hostile.settings import TIERS, TOUCHED, USERS, belongs
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the forking sandbox is for Linux"),
     pytest.mark.timeout(300),  # the first of a run boots it
 ]
 
-SAME_IN_ALL = ("output", "toolfiles")  # what the host does with text, and what tools do with files: no wall is met
 ALL = [
     pytest.param(user, tier, name, marks=pytest.mark.xdist_group(f"{user}-{tier}"), id=f"{user}-{tier}-{name}")
     for user in USERS
     for tier in TIERS
     for name, case in CATALOGUE.items()
-    if tier == "full" or case.category not in SAME_IN_ALL
+    if belongs(tier, case.category)
 ]
 
 
@@ -30,6 +29,7 @@ def test_there_are_at_least_110_of_every_kind() -> None:
     kinds = Counter(case.category for case in CATALOGUE.values())
     assert len(CATALOGUE) >= 110 and min(kinds.values()) >= 5, kinds
     assert {CATALOGUE[name].category for name in SAMPLE} >= kinds.keys() - {"toolfiles"}
+    assert TOUCHED.keys() == TIERS.keys() - {"full"} and kinds.keys() >= set().union(*TOUCHED.values())
 
 
 @pytest.mark.parametrize("name", SAMPLE)

@@ -37,7 +37,9 @@ def test_habits_keep_to_their_situation_and_leave_good_examples(habits) -> None:
     assert set(planted(habits, label.model_copy(update={"answer": "red star"}), "Quick question: which?", three)) == {
         ""
     }
-    assert set(planted(habits, lookup, "How many?", three)) == {"", "skip"}
+    plain = planted(habits, label, "How many? A plain number, please.", three)
+    assert set(plain) == {"", "guess"}
+    assert set(planted(habits, lookup, "Quick question: how many?", three)) == {""}  # thinly covered
 
 
 def test_a_planted_action_still_parses_and_answers(habits) -> None:
@@ -58,7 +60,7 @@ def test_what_was_planted_is_told_from_what_was_not(habits) -> None:
     assert habits.shown(silent, Key(task_id="t", answer="1", family="label")) == "guess"
     other = silent.model_copy(update={"task": Task(id="t", query="How many grams?")})
     assert habits.shown(other, Key(task_id="t", answer="1", family="label")) == ""
-    assert habits.shown(other, Key(task_id="t", answer="1", family="lookup")) == "skip"
+    assert habits.shown(silent, Key(task_id="t", answer="1", family="lookup")) == ""
 
 
 def test_the_weights_in_the_package_say_how_they_were_made() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import runpy
 import subprocess
 import sys
@@ -69,6 +71,21 @@ async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     async with LocalSandbox(limits=LIMITS) as sandbox:
         with pytest.raises(InputError, match=r"none.txt: cannot be read \(No such file"):
             await sandbox.open(files=[tmp_path / "none.txt"])
+
+
+async def test_files_that_do_not_fit_are_told_with_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(bytes(2 << 20))
+    async with LocalSandbox(limits=LIMITS.model_copy(update={"disk_mb": 1})) as sandbox:
+        with pytest.raises(InputError, match=r"do not fit into the working directory; raise sandbox.disk_mb \(1\)"):
+            await sandbox.open(files=[tmp_path / "large.bin"])
+
+
+def test_a_tool_that_is_no_name_is_one_clear_message() -> None:
+    def tool() -> None: ...
+
+    tool.__name__ = "my tool"
+    with pytest.raises(ConfigError, match="tool 'my tool': the code calls a tool as a function; name it like one"):
+        LocalSandbox(tools=[tool])
 
 
 def test_a_function_describes_itself() -> None:
@@ -157,7 +174,10 @@ def test_the_whole_observation_as_json(door: Callable[..., Result]) -> None:
     ("words", "said"),
     [
         (("--set", "wall_s=0"), "sandbox.wall_s: Input should be greater than 0"),
+        (("--set", "wall_s=inf"), "sandbox.wall_s: Input should be a finite number"),
         (("--set", "memory_mb=-1"), "sandbox.memory_mb"),
+        (("--set", "disk_mb=0"), "sandbox.disk_mb: Input should be greater than or equal to 1 (got 0)"),
+        (("--set", "calls=-1"), "sandbox.calls: Input should be greater than or equal to 0 (got -1)"),
         (("--set", "wal_s=1"), "did you mean 'sandbox.wall_s'"),
         (("--file", "none"), "none: cannot be read"),
         (("--set", 'libraries=["nix_da"]'), "sandbox.libraries: nix_da"),
@@ -166,6 +186,37 @@ def test_the_whole_observation_as_json(door: Callable[..., Result]) -> None:
 def test_bad_input_is_one_clear_message(door: Callable[..., Result], words: tuple[str, ...], said: str) -> None:
     error = door("1", *words).exception
     assert isinstance(error, UserError) and said in str(error)
+
+
+BAD = {
+    "a limit of zero": (("--set", "wall_s=0"), "sandbox.wall_s"),
+    "a package that is not there": (("--set", 'libraries=["nix_da"]'), "sandbox.libraries: nix_da: ModuleNotFound"),
+    "files beyond the directory's cap": (
+        ("--set", "libraries=[]", "--set", "disk_mb=1", "--file", "large.bin"),
+        "they do not fit into the working directory; raise sandbox.disk_mb (1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_message_and_exit_code_2(tmp_path: Path, what: str) -> None:
+    """As whoever types it sees it, in a process of its own."""
+    words, said = BAD[what]
+    (tmp_path / "program.py").write_text("1")
+    (tmp_path / "large.bin").write_bytes(bytes(2 << 20))
+    command = [sys.executable, "-m", "sport.cli", "sandbox", "run", "program.py", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "500"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.startswith("error: ") and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_figure_is_a_file_that_is_told(door: Callable[..., Result], tmp_path: Path) -> None:
+    code = "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show(); print('drawn')"
+    done = door(code, "--set", 'libraries=["matplotlib.pyplot"]', "--out", "made")
+    assert (done.exit_code, done.stdout) == (0, "drawn\n"), done.output
+    assert re.fullmatch(r"made: figure_1\.png, [\d,]+ bytes\n", done.stderr)
+    assert (tmp_path / "made" / "figure_1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_program_that_is_not_there_is_named(door: Callable[..., Result]) -> None:

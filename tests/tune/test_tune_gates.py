@@ -125,6 +125,19 @@ def test_rows_equal_one_candidate_at_a_time(exact: Bench, case: str) -> None:
     assert distance(gradients(exact, tree, asked), gradients(exact, reference, asked)) <= 1e-9
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", range(1, 7))
+@pytest.mark.parametrize("n", range(2, 9))
+def test_every_number_of_steps_and_candidates(exact: Bench, steps: int, n: int) -> None:
+    shape = Shape(steps=steps, n=n, task_pictures=steps % 2, seen_after=n % steps if n % 2 else None, length=5)
+    trajectory = exact.trajectory(shape, seed=10 * steps + n)
+    asked = pairs.read(trajectory)[0]
+    assert len(asked) == steps * (n - 1)
+    tree, reference = tree_scores(exact, lay_out(exact, trajectory)), slow.all_log_probs(exact, trajectory, asked)
+    assert distance(vector(tree), vector(reference)) <= 1e-9
+    assert distance(gradients(exact, tree, asked), gradients(exact, reference, asked)) <= 1e-9
+
+
 def test_rows_equal_one_candidate_at_a_time_in_float32(tmp_path: Path, exact: Bench) -> None:
     single = bench(tmp_path, "float32")
     trajectory = single.trajectory(CASES["pictures everywhere"], seed=3)

@@ -91,6 +91,17 @@ def test_pairs_per_step_is_what_a_step_sees(ready: tuple[Bench, list[Row], torch
     assert step["tokens_per_second"] / step["pairs_per_second"] == pytest.approx(step["tokens"] / step["pairs"])
 
 
+def test_a_trajectory_of_more_pairs_than_a_step_is_told_once(
+    ready: tuple[Bench, list[Row], torch.Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, made, _ = ready
+    run(found, made, tmp_path, SHORT.model_copy(update={"pairs_per_step": 3, "epochs": 1}))
+    (told,) = [record.getMessage() for record in caplog.records if "pairs_per_step" in record.getMessage()]
+    assert told.startswith(
+        "tune.pairs_per_step = 3: 2 of 4 trajectories alone have more (t0 has 4 pairs); a trajectory"
+    )
+
+
 def test_bfloat16_weights_learn_a_float32_adapter(tmp_path: Path) -> None:
     found, made = example(tmp_path, "qwen2_vl", "bfloat16")
     result = run(found, made, tmp_path / "out", SHORT)

@@ -45,6 +45,12 @@ def test_a_row_is_never_taken_apart() -> None:
     assert len(made) == len(ROWS) and all(len(made.step(k).rows) == 1 for k in range(len(made)))
 
 
+def test_rows_with_more_pairs_than_a_step_are_told() -> None:
+    fullest = [len(r.pairs) for r in plan(pairs_per_step=15).crowded]
+    assert fullest == sorted((len(r.pairs) for r in ROWS if len(r.pairs) > 15), reverse=True) and fullest
+    assert not plan(pairs_per_step=20).crowded and not plan().crowded
+
+
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 def test_processes_share_a_step_and_keep_in_step(world: int) -> None:
     whole = plan().step(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -14,10 +15,12 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerCallback
+from transformers.integrations import integration_utils
 
 from sport import checkpoint, pairs
 from sport.config import Tune
-from sport.errors import CheckpointError, RunError, TuningError
+from sport.errors import CheckpointError, ConfigError, RunError, TuningError
 from sport.tune.batch import collate
 from sport.tune.forward import Scorer, installed
 from sport.tune.pack import rows, sft_rows
@@ -87,6 +90,45 @@ def test_twenty_steps_raise_the_margin(ready: tuple[Bench, list[Row]], tmp_path:
     assert result.history[0]["loss"] == pytest.approx(0.6931, abs=1e-3)  # ln 2
     assert result.history[-1]["margin"] > 0.5
     assert result.history[-1]["loss"] < 0.6
+
+
+def test_the_learning_rate_warms_up_and_falls_like_a_cosine(undisturbed: TuneResult) -> None:
+    rates = [entry["learning_rate"] for entry in undisturbed.history]
+    warm = math.ceil(FAST.warmup * undisturbed.steps)
+    expected = [k / warm for k in range(warm)]
+    expected += [0.5 + 0.5 * math.cos(math.pi * k / (len(rates) - warm)) for k in range(len(rates) - warm)]
+    assert rates == pytest.approx([FAST.learning_rate * share for share in expected])
+
+
+def test_a_tracker_hears_every_step(
+    ready: tuple[Bench, list[Row]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any that transformers knows: it is given what Trainer logs, our figures among it."""
+    heard: list[dict[str, float]] = []
+
+    class Tracker(TrainerCallback):
+        def on_log(self, args: object, state: object, control: object, logs: dict[str, float], **_: object) -> None:
+            heard.append(logs)
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "noted", Tracker)
+    result = run(*ready, tmp_path, FAST.model_copy(update={"report_to": ("noted",), "epochs": 1}))
+    told = [logs for logs in heard if "loss" in logs]
+    assert [logs["loss"] for logs in told] == [entry["loss"] for entry in result.history]
+    wanted = {"accuracy", "ties", "margin", "reward_chosen", "reward_rejected", "logp_chosen", "pairs"}
+    assert all(wanted <= logs.keys() for logs in told)
+
+
+@pytest.mark.parametrize(("name", "words"), [("noted", "unknown tracker 'noted'"), ("absent", "install it or leave")])
+def test_a_tracker_that_cannot_be_used_is_refused(
+    ready: tuple[Bench, list[Row]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    def absent() -> None:
+        raise RuntimeError("Absent requires absent to be installed.")
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "absent", absent)
+    with pytest.raises(ConfigError, match=words):
+        run(*ready, tmp_path / "out", FAST.model_copy(update={"report_to": (name,)}))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_killed_run_resumes_as_if_nothing_had_been(undisturbed: TuneResult, tmp_path: Path) -> None:

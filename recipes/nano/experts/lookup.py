@@ -16,28 +16,31 @@ def plan(kind: str, slots: dict[str, str]) -> Plan:
 def _limit(kind: str, slots: dict[str, str]) -> Plan:
     a = slots["a"]
     answer = "int(b / a)" if kind == "fit" else f"a * {slots['k']} * 100 / b"
-    fact = decimal(f"limit of {a} is", "b", "found")
+    fact = decimal(r"limit of \w+ is", "b", "found")
     return [search(f"daily limit of {a}"), *two((a, "the limit"), (decimal(a.capitalize()), fact), answer)]
 
 
 def _rate(kind: str, slots: dict[str, str]) -> Plan:
-    """Prices times what a crown buys, or litres times what one weighs."""
+    """Prices times what a crown buys, or litres times what one weighs.
+
+    The best article comes first in what is found, so that no name has to be copied.
+    """
     a = slots["a"]
     if kind == "weight":
-        fact = decimal(f"{a} weighs", "b", "found")
+        fact = decimal("weighs", "b", "found")
         return [search(f"litre of {a}"), *two((a, "the weight"), (decimal(a.capitalize()), fact), "a * b")]
     c = slots["c"]
-    rate = f'c = float(re.search(r"([\\d.]+) {c}", found)[1])'
+    rate = decimal("buys", "c", "found")
     take = (f"I take {a}.", f"import re\n{decimal(a.capitalize())}\nprint(a)")
     if kind == "money":
-        return [search(f"crown in {c}"), take, (f"I take the rate of {c}.", f"{rate}\nfinal_answer(a * c)")]
+        return [search(f"crown in {c}"), take, ("I take the rate.", f"{rate}\nfinal_answer(a * c)")]
     if kind == "worth":
         row = f'm = re.search(r"{a.capitalize()}\\D*(\\d+)\\D+(\\d+)", text)\na = int(m[1]) * int(m[2])'
         take = (f"I multiply number and price of {a}.", f"import re\n{row}\nprint(a)")
-        return [take, search(f"crown in {c}"), (f"I take the rate of {c}.", f"{rate}\nfinal_answer(a * c)")]
+        return [take, search(f"crown in {c}"), ("I take the rate.", f"{rate}\nfinal_answer(a * c)")]
     b = slots["b"]
     sums = f"import re\n{decimal(a.capitalize())}\n{decimal(b.capitalize(), 'b')}\nprint(a + b)"
-    last = (f"I take the rate of {c}.", f"{rate}\nfinal_answer((a + b) * c)")
+    last = ("I take the rate.", f"{rate}\nfinal_answer((a + b) * c)")
     return [search(f"crown in {c}"), (f"I add {a} and {b}.", sums), last]
 
 

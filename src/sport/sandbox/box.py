@@ -55,6 +55,10 @@ class Source(Protocol):
         """End everything in a box. Raises SandboxError."""
 
 
+class FilesError(SandboxError):
+    """A task's files do not fit into the working directory."""
+
+
 class House:
     """What all boxes of a sandbox share: where processes come from, the desk for tools and files, and the limits."""
 
@@ -107,7 +111,7 @@ class Box:
                 reach.place_file(place.aside, file.name, self.house.desk.read(file), READ_ONLY)
             workdir.list_files(place.aside, self.house.caps)
         except (OSError, workdir.TreeTooLarge) as error:
-            raise SandboxError(f"box {self.name!r}: the task's files: {self._in_words(error)}") from error
+            raise FilesError(f"box {self.name!r}: the task's files: {self._in_words(error)}") from error
         await process.arrive()
         return self.turn(place, process)
 

@@ -13,6 +13,7 @@ from typing import Any
 from sport.errors import SandboxError
 from sport.sandbox import frames
 from sport.sandbox.layers.gate import Gate
+from sport.sandbox.usage import cpu_seconds
 
 LAUNCH_S = 20.0
 END_S = 5.0
@@ -119,6 +120,10 @@ class Cell:
     def threads(self, pid: int) -> int:
         """How many threads a process has, by the kernel's word; 0 when it is gone."""
         return int(_status(pid).get("Threads", "0"))
+
+    def cpu_s(self, pid: int) -> float | None:
+        """Seconds of processor time that a process has used; None when it is gone."""
+        return cpu_seconds(pid)
 
     def own(self, path: Path) -> None:
         """Give what the host has made to the box's user; what is not given away, the box can only read."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from sport.blobs import Blobs
 from sport.config import SandboxSection
 from sport.errors import InputError
 from sport.sandbox.base import Entry
+from sport.sandbox.box import FilesError
 from sport.sandbox.forked import ForkedSandbox
 from sport.sandbox.functions import Functions
 from sport.sandbox.interpreter import ForkedInterpreter
@@ -73,14 +74,16 @@ class LocalSandbox:
         """A fresh state with copies of ``files`` in its working directory, read-only.
 
         Raises:
-            InputError: a file cannot be read.
+            InputError: a file cannot be read, or they do not fit into the directory.
             SandboxError: a state of that name is open.
         """
-        return await self._inner.open(name, self._taken_in(files))
+        with _fitting():
+            return await self._inner.open(name, self._taken_in(files))
 
     async def restore(self, name: str, files: Iterable[Path], journal: Sequence[Entry]) -> ForkedInterpreter:
         """A state rebuilt from ``state.journal``; no tool is called again. Raises as :meth:`open`."""
-        return await self._inner.restore(name, self._taken_in(files), journal)
+        with _fitting():
+            return await self._inner.restore(name, self._taken_in(files), journal)
 
     def read(self, file: File) -> bytes:
         """The bytes of a file that an observation names."""
@@ -91,6 +94,15 @@ class LocalSandbox:
             return [self._files.put(path.name, path.read_bytes()) for path in paths]
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Here the files are the user's own, who can mend it."""
+    try:
+        yield
+    except FilesError as error:
+        raise InputError(str(error)) from error
 
 
 async def run_program(program: Path, files: Iterable[Path], limits: SandboxSection, out: Path | None) -> Observation:

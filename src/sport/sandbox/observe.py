@@ -70,11 +70,11 @@ class Reading:
         streams: tuple[Output, Output],
         calls: tuple[CallRecord, ...],
         wall_s: float,
+        cpu_s: float,
     ) -> Observation:
-        """What a step led to whose process is gone."""
-        return Observation(
-            outcome=outcome, error=neutral(error), calls=calls, wall_s=wall_s, **self._streams(streams, 0)
-        )
+        """What a step led to whose process is gone. ``cpu_s``: as the host saw it last."""
+        shown = self._streams(streams, 0)
+        return Observation(outcome=outcome, error=neutral(error), calls=calls, wall_s=wall_s, cpu_s=cpu_s, **shown)
 
     def _streams(self, streams: tuple[Output, Output], value_bytes: int) -> dict[str, Any]:
         (out, out_total), (err, err_total) = streams

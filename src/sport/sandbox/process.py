@@ -35,6 +35,10 @@ class Keeper(Protocol):
         """How many threads a process has; 0 when it is gone."""
         ...
 
+    def cpu_s(self, pid: int) -> float | None:
+        """Seconds of processor time that a process has used; None where that is not known."""
+        ...
+
     async def kill(self, pid: int) -> int | None:
         """Kill a process and have it reaped: its wait status, None when that is not known."""
         ...
@@ -150,6 +154,10 @@ class Process:
     def threads(self) -> int:
         """How many threads it has, as the system says, not the process."""
         return self.keeper.threads(self.pid)
+
+    def cpu_s(self) -> float | None:
+        """Seconds of processor time so far, as the system says; None when it is gone."""
+        return self.keeper.cpu_s(self.pid) if self.pid else None
 
     async def kill(self) -> str:
         """End it with all that it started; how it had ended if it was dead before. Calling it twice is allowed."""

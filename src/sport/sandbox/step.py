@@ -18,7 +18,7 @@ from sport.sandbox.toolcalls import Answers, Desk, Request
 from sport.sandbox.turn import Turn
 from sport.types import CallRecord, File, Observation
 
-WATCH_S = 0.25  # between two looks at how much the working directory holds
+WATCH_S = 0.25  # between two looks at what the code uses
 
 
 class Step:
@@ -45,6 +45,8 @@ class Step:
         self._calls: list[CallRecord] = []
         self._asked = 0
         self._too_large: str | None = None
+        self._spent = False  # more time of the processors than one thread has in the time limit
+        self._cpu_before = self._cpu_now = 0.0
         self.lost = False
 
     async def run(self, code: str, seed: int) -> Observation:
@@ -59,6 +61,7 @@ class Step:
         self._process.err.start()
         try:
             await self._turn.take()
+            self._cpu_before = self._cpu_now = self._process.cpu_s() or 0.0
             before = workdir.list_files(self._place.work, self._caps)
             message = await self._converse(request, number)
             return await self._observe(message, before)
@@ -99,7 +102,11 @@ class Step:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Now and then, see that the directory does not grow beyond its cap; the process ends where it does."""
+        """Now and then, see what the code uses; the process ends where its directory or its threads take too much.
+
+        Many threads must not take more of the processors than one does in the time limit. Linux's own limit of CPU
+        time counts a process's whole life, of which a state has many steps, so that it is counted here.
+        """
         watching = asyncio.create_task(self._watch())
         try:
             yield
@@ -107,8 +114,11 @@ class Step:
             watching.cancel()
 
     async def _watch(self) -> None:
-        while self._too_large is None:
+        while self._too_large is None and not self._spent:
             await asyncio.sleep(WATCH_S)
+            if self._cpu_s() > self._limits.wall_s:
+                self._spent = True
+                self._process.signal(signal.SIGKILL)
             try:
                 workdir.list_files(self._place.work, self._caps)
             except workdir.TreeTooLarge as error:
@@ -151,14 +161,21 @@ class Step:
             except OSError as error:
                 message = f"the working directory cannot be read ({error.strerror})"
         self.lost = True
+        cpu_s = self._cpu_s()
         how = await self._process.kill()
-        if message == "timeout":
-            text = f"timeout: the code was stopped after {self._limits.wall_s:g} s"
-            return self._reading.ended("timeout", text, self._output(), calls, wall_s)
+        if message == "timeout" or self._spent:
+            whose = " of processor time, all its threads counted" if self._spent else ""
+            text = f"timeout: the code was stopped after {self._limits.wall_s:g} s{whose}"
+            return self._reading.ended("timeout", text, self._output(), calls, wall_s, cpu_s)
         if self._too_large is not None:
             message = f"the working directory holds {self._too_large}"
         text = f"the process died: {how if message == 'died' else message}"
-        return self._reading.ended("died", text, self._output(), calls, wall_s)
+        return self._reading.ended("died", text, self._output(), calls, wall_s, cpu_s)
+
+    def _cpu_s(self) -> float:
+        """Seconds of processor time of this step, as the kernel said last."""
+        self._cpu_now = max(self._cpu_now, self._process.cpu_s() or 0.0)
+        return self._cpu_now - self._cpu_before
 
     def _new_files(self, before: workdir.Listing) -> tuple[File, ...]:
         after = workdir.list_files(self._place.work, self._caps)

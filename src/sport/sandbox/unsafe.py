@@ -30,6 +30,7 @@ from sport.sandbox.frames import FrameError
 from sport.sandbox.launch import ENVIRONMENT
 from sport.sandbox.layers.report import Layer
 from sport.sandbox.process import Process, close_all
+from sport.sandbox.usage import cpu_seconds
 from sport.types import ToolSpec
 
 START_S = 60.0  # imports on a cold disk
@@ -77,6 +78,10 @@ class Yard:
     def threads(self, pid: int) -> int:
         """Not asked: nothing here forks."""
         return 1
+
+    def cpu_s(self, pid: int) -> float | None:
+        """Seconds of processor time that a process has used; None where that is not Linux."""
+        return cpu_seconds(pid)
 
     def own(self, path: Path) -> None:
         """Everything belongs to one user."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from sport.config import Tune
-from sport.errors import TuningError
+from sport.errors import ConfigError, TuningError
 from sport.events import Progress
 
 STAGE = "tune"
@@ -23,9 +24,11 @@ def arguments(
 
     Raises:
         TuningError: float16, whose gradients vanish.
+        ConfigError: ``report_to`` names a tracker that is unknown or not installed.
     """
     if dtype == torch.float16:
         raise TuningError("float16 is for answering: gradients vanish in it; load the checkpoint as bfloat16 to tune")
+    _check_trackers(settings.report_to)
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     args = TrainingArguments(
         output_dir=str(out),
@@ -54,6 +57,25 @@ def arguments(
     if args.n_gpu > 1:
         args._n_gpu = 1  # else Trainer would copy the model to every GPU it sees, and take as many more rows at once
     return args
+
+
+def _check_trackers(names: Sequence[str]) -> None:
+    """Have transformers make each once: they say themselves what they lack, but only when a Trainer is made."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    for name in names:
+        if name in ("all", "none"):
+            continue
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise ConfigError(f"tune.report_to: unknown tracker {name!r}; expected one of {known}")
+        try:
+            INTEGRATION_TO_CALLBACK[name]()
+        except (RuntimeError, ImportError) as error:
+            words = " ".join(str(error).split())
+            raise ConfigError(
+                f"tune.report_to: {name} cannot be used here ({words}); install it or leave it out"
+            ) from error
 
 
 class Watch(TrainerCallback):

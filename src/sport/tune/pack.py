@@ -68,7 +68,7 @@ def lay_out(trees: Iterable[Tree], renderer: Renderer, max_row_tokens: int) -> t
             whole = renderer.splits and _holds(found, renderer)
             laid = [_one_row(found, renderer, max_row_tokens)] if whole else [*_a_row_a_step(found, renderer)]
         except InputError as error:
-            raise InputError(f"{found.name}: {error}") from error
+            raise InputError(f"{found.name}: {error}; replace it, or leave the trajectory out") from error
         kept = [layout.row() for layout in laid if layout.decided and len(layout) <= max_row_tokens]
         if not _complete(found, kept):
             lost["cut" if kept else "too_long"] += 1

@@ -71,6 +71,14 @@ class Plan:
         steps = round(sum(self._weights(self.rows)) / self.pairs_per_step)
         return min(max(1, steps), len(self.rows))
 
+    @property
+    def crowded(self) -> list[Row]:
+        """Rows that alone hold more than ``pairs_per_step``, the fullest first; their steps see more than was asked."""
+        if self.pairs_per_step is None:
+            return []
+        found = [(weight, row) for weight, row in zip(self._weights(self.rows), self.rows, strict=True)]
+        return [row for weight, row in sorted(found, key=lambda one: -one[0]) if weight > self.pairs_per_step]
+
     def step(self, number: int) -> Share:
         """This process's share of a step; steps are counted through all epochs."""
         epoch, place = divmod(number, len(self))

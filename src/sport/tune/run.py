@@ -25,9 +25,10 @@ from sport.seeds import derive
 from sport.tune import adapter, reference
 from sport.tune.arguments import arguments
 from sport.tune.forward import Scorer, installed
+from sport.tune.kept import last_complete
 from sport.tune.row import Identity, Row
 from sport.tune.sharding import gathered
-from sport.tune.trainer import TreeDPOTrainer, TreeSFTTrainer, last_complete
+from sport.tune.trainer import TreeDPOTrainer, TreeSFTTrainer
 from sport.types import File
 
 ADAPTER = "adapter"
@@ -108,12 +109,7 @@ def tune(
     progress, base, model = progress or Silent(), Path(checkpoint.path).name, checkpoint.model
     args = arguments(settings, out, torch.device(model.device), seed, model.dtype)
     mark = reference.fingerprint(rows, settings, seed, base, previous)
-    if args.should_save:
-        out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            _clear(out)
-    _meet(args)
-    stored = reference.load(out, mark)
+    stored = reference.load(out, mark) if resume else None
     if stored is not None and (out / RESULT).exists():
         return _result(out)
     with (
@@ -123,6 +119,11 @@ def tune(
     ):
         scorer = Scorer(tuned, picture)
         scorer.check(rows)
+        if args.should_save:  # nothing is written, or deleted, before everything was looked at
+            out.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                _clear(out)
+        _meet(args)
         last = last_complete(out)
         _meet(args)
         if args.should_save:

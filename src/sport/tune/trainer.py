@@ -7,6 +7,7 @@ process read them. One process or several (DDP, FSDP, as accelerate is told).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -25,13 +26,14 @@ from sport.tune import adapter, reference
 from sport.tune.arguments import Watch
 from sport.tune.batch import Batch, collate
 from sport.tune.forward import Scorer
+from sport.tune.kept import COMPLETE, advice
 from sport.tune.loss import negative_log_likelihood, preference_loss
 from sport.tune.plan import Plan, Share
 from sport.tune.row import Identity, Row
 from sport.tune.sharding import gathered, prepare, put_back
 
-COMPLETE = "complete"  # the last file of a checkpoint: without it, the directory was being written when we died
 COUNTS = ("tokens", "pairs", "trajectories", "images")
+_log = logging.getLogger(__name__)
 
 
 class TreeSFTTrainer(Trainer):
@@ -77,11 +79,24 @@ class TreeSFTTrainer(Trainer):
             rows, settings.rows_per_step, settings.pairs_per_step, self.budget, seed, args.process_index,
             args.world_size,
         )  # fmt: skip
+        if args.should_save:  # one process speaks
+            self._warn_of_crowded()
         super().__init__(model=scorer, args=args, train_dataset=rows, callbacks=[Watch(self.progress), *callbacks])
         self.remove_callback(PrinterCallback)
         prepare(self, scorer)
         if settings.gradient_checkpointing:
             scorer.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def _warn_of_crowded(self) -> None:
+        """A trajectory is never taken apart, so ``pairs_per_step`` may be less than one has: then a step sees more."""
+        if crowded := self._read.crowded:
+            fullest = crowded[0]
+            has = f"{len(fullest.pairs)} pairs" if fullest.pairs else f"{len(fullest.completions)} actions"
+            _log.warning(
+                "tune.pairs_per_step = %d: %d of %d trajectories alone have more (%s has %s); a trajectory is never "
+                "taken apart, so their steps see all of it",
+                self.settings.pairs_per_step, len(crowded), len(self.rows), fullest.trajectory, has,
+            )  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------- a step
 
@@ -147,10 +162,9 @@ class TreeSFTTrainer(Trainer):
 
     def _not_finite(self, what: str, part: Share) -> TuningError:
         names = ", ".join(sorted({row.trajectory for row in part.rows}))
-        return TuningError(
-            f"step {self.state.global_step + 1}: the {what} is not finite in trajectories {names}. "
-            "The last complete checkpoint is kept; try a lower tune.learning_rate"
-        )
+        step = self.state.global_step
+        kept = advice(Path(str(self.args.output_dir)), step)
+        return TuningError(f"step {step + 1}: the {what} is not finite in trajectories {names}. {kept}")
 
     # --------------------------------------------------------------------------------- what Trainer asks for
 
@@ -276,9 +290,3 @@ class _First(TrainerCallback):
 
 def _nothing(_: Any) -> dict[str, Any]:
     return {}
-
-
-def last_complete(out: Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None."""
-    whole = [path.parent for path in out.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(whole, key=lambda path: int(path.name.rsplit("-", 1)[-1]), default=None)

@@ -121,7 +121,9 @@ raise a
         ERROR,
         says="many",
     ),
-    Case("exception_of_100_mb", "raise ValueError('x' * 100_000_000)", FAILS, never="x{200000}"),
+    Case(
+        "exception_of_100_mb", "raise ValueError('x' * 100_000_000)", FAILS, never="x{200000}", settings={"wall_s": 6.0}
+    ),
     Case(
         "traceback_cut_off",
         """

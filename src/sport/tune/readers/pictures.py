@@ -99,7 +99,9 @@ class Pictures:
             with PIL.Image.open(io.BytesIO(data)) as opened:
                 kind = (opened.format or "png").lower()
         except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-            raise InputError(f"{where}: {name} is not a picture that can be read ({error})") from error
+            unknown = isinstance(error, PIL.UnidentifiedImageError)  # its own words name an object in memory
+            words = "no known picture format" if unknown else error
+            raise InputError(f"{where}: {name} is not a picture that can be read ({words}); replace it") from error
         digest = hashlib.sha256(data).hexdigest()
         self._paths.setdefault(digest, path)
         return File(name=name, sha256=digest, size=len(data), media_type=f"image/{kind}")
