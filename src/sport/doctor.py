@@ -58,8 +58,20 @@ def examine(folder: Path, config: Config | None = None) -> Iterable[Check]:
     for check in (gpu, ocr_models, fonts, weights):
         yield check()
     yield from sandbox()
-    if config is not None and config.controller.kind == "endpoint":
-        yield from endpoint("controller.endpoint", config.controller.endpoint)
+    for where, settings in chats(config) if config is not None else ():
+        yield from endpoint(where, settings)
+
+
+def chats(config: Config) -> Iterable[tuple[str, Endpoint]]:
+    """The endpoints of a configuration that talk, with their places in it; those of vectors and pictures are left."""
+    if config.controller.kind == "endpoint":
+        yield "controller.endpoint", config.controller.endpoint
+    if config.synth.kind == "llm":
+        yield "synth.endpoint", config.synth.endpoint
+        others = {"synth.check.endpoint": config.synth.check.endpoint}
+        if "library" in config.synth.images.sources:
+            others["synth.images.captions.endpoint"] = config.synth.images.captions.endpoint
+        yield from ((where, settings) for where, settings in others.items() if settings.base_urls)
 
 
 def endpoint(where: str, settings: Endpoint) -> Iterable[Check]:

@@ -6,15 +6,18 @@ another controller the calls and tokens hold, and the seconds are a lower bound.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from sport.config import Config
+from sport.config import Config, Synth
 
 STEPS = 2.5  # steps of a trajectory, on average
 PROMPT_TOKENS, ACTION_TOKENS = 220, 45  # of one step
 TASK_S = 0.25  # a task written and checked: mostly OCR, on two workers
 CANDIDATE_S = 0.035  # one candidate sampled, run and judged
 TOKEN_S = 0.00012  # one row token tuned once
+KEPT, WITH_FILES, FILES, PICTURES = 0.6, 0.85, 1.2, 0.5  # of drafts by a language model; our guess, none is published
+CALL_S = 6.0  # a call of a large model
 TASK_MB, STEP_MB, ADAPTER_MB = 0.25, 0.01, 0.6
 
 
@@ -32,7 +35,6 @@ class Estimate:
 def estimate(config: Config) -> list[Estimate]:
     """What is expected of every stage, all iterations together (pure)."""
     k, tasks, n = config.iterations, config.synth.tasks, config.explore.n
-    written = tasks / (1 - config.synth.defects)
     tunes = config.controller.kind == "local"  # a model behind an endpoint is evaluated once and not tuned
     steps, exams = k * tasks * STEPS, (k + 1 if tunes else 1) * config.eval.tasks * STEPS
     row = PROMPT_TOKENS + STEPS * n * ACTION_TOKENS
@@ -40,12 +42,35 @@ def estimate(config: Config) -> list[Estimate]:
     tuned *= tunes
     checkpoints = ADAPTER_MB * k * 2 * tunes
     return [
-        Estimate("synth", 0, 0, k * written * TASK_S, k * written * TASK_MB),
+        _synthesis(config.synth, k),
         Estimate("explore", int(steps), _tokens(steps, n), steps * n * CANDIDATE_S, steps * n * STEP_MB),
         Estimate("pairs", 0, 0, k * tasks * 0.002, 0.0),
         Estimate("tune", 0, tuned, tuned * TOKEN_S, checkpoints),
         Estimate("eval", int(exams), _tokens(exams, 1), exams * CANDIDATE_S * 2, exams * STEP_MB),
     ]
+
+
+def _synthesis(synth: Synth, iterations: int) -> Estimate:
+    """Written by a language model: queries some at a time, then for each contents, files and the check.
+
+    Captions and vectors of an image library come on top; they are made once and kept between runs.
+    """
+    if synth.kind == "world":
+        written = iterations * synth.tasks / (1 - synth.defects)
+        return Estimate("synth", 0, 0, written * TASK_S, written * TASK_MB)
+    drafts = iterations * synth.tasks / KEPT
+    files = WITH_FILES if synth.images.sources or synth.documents.kinds else 0.0
+    painted = files * PICTURES if synth.images.sources else 0.0
+    calls = (  # (how many, tokens of each)
+        (drafts / synth.queries_per_call, 2500 + 90 * synth.queries_per_call),
+        (drafts * files, 700),  # contents
+        (drafts * (files * FILES - painted) * bool(synth.documents.kinds), 1600),  # programs
+        (drafts * painted, 60),  # a vector or a picture each
+        (drafts * 1.3 * synth.check.enabled, 2200),  # the check, three in ten twice
+    )
+    number, tokens = sum(many for many, _ in calls), sum(many * each for many, each in calls)
+    at_once = min(16, synth.endpoint.concurrency)  # drafts looked at together
+    return Estimate("synth", math.ceil(number), int(tokens), number * CALL_S / at_once, drafts * TASK_MB)
 
 
 def _tokens(steps: float, n: int) -> int:
