@@ -26,6 +26,7 @@ def test_without_the_library_a_message_says_what_to_install(monkeypatch: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of its dependencies
 async def test_a_model_in_a_directory_embeds(tmp_path: Path) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers")
