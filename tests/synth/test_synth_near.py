@@ -158,7 +158,7 @@ def test_a_users_own_prompt_takes_the_place_of_ours_and_has_its_own_version(tmp_
     mine = prompts(str(tmp_path))
     assert mine["queries"].version.startswith("queries-7-")
     assert mine["queries"].render({"n": 3}) == "Write 3 of them."
-    assert mine["check"] == ours["check"]
+    assert mine["check"].version == ours["check"].version
     (tmp_path / "judge.jinja").write_text("")
     with pytest.raises(ConfigError, match=r"judge\.jinja: not a prompt of synthesis; known are queries"):
         prompts(str(tmp_path))
