@@ -369,8 +369,15 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
     """The chat endpoints that a configuration uses, by their place in it; a benchmark uses the controller's alone."""
     learns, t3 = config.bench.kind == "none", config.method == "t3"
     reviews = config.t3.trajectory_check and config.t3.critic.kind == "endpoint"
+    writes = learns and config.synth.kind == "llm"
+    check, captions = config.synth.check.endpoint, config.synth.images.captions.endpoint
     used = {
-        "synth.endpoint": (learns and config.synth.kind == "llm", config.synth.endpoint),
+        "synth.endpoint": (writes, config.synth.endpoint),
+        "synth.check.endpoint": (writes and check.base_urls, check),
+        "synth.images.captions.endpoint": (
+            writes and captions.base_urls and "library" in config.synth.images.sources,
+            captions,
+        ),
         "controller.endpoint": (config.controller.kind != "local", config.controller.endpoint),
         "critic.endpoint": (learns and not t3 and config.critic.kind == "endpoint", config.critic.endpoint),
         "t3.expert.endpoint": (t3 and config.t3.expert.kind == "endpoint", config.t3.expert.endpoint),

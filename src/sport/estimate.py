@@ -6,9 +6,10 @@ another controller the calls and tokens hold, and the seconds are a lower bound.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from sport.config import Config
+from sport.config import Config, Synth
 
 STEPS = 2.5  # steps of a trajectory, on average
 PROMPT_TOKENS, ACTION_TOKENS = 220, 45  # of one step
@@ -16,6 +17,8 @@ TASK_S = 0.25  # a task written and checked: mostly OCR, on two workers
 CANDIDATE_S = 0.035  # one candidate sampled, run and judged
 TOKEN_S = 0.00012  # one row token tuned once
 JUDGE_PROMPT, JUDGE_WORDS = 1500, 300  # what a judge reads of a step and writes about it; pictures come on top
+KEPT, WITH_FILES, FILES, PICTURES = 0.6, 0.85, 1.2, 0.5  # of drafts by a language model; our guess, none is published
+CALL_S = 6.0  # a call of a large model
 TASK_MB, STEP_MB, ADAPTER_MB = 0.25, 0.01, 0.6
 
 
@@ -35,7 +38,6 @@ def estimate(config: Config) -> list[Estimate]:
     if config.method == "t3":
         return _t3(config)
     k, tasks, n = config.iterations, config.synth.tasks, config.explore.n
-    written = tasks / (1 - config.synth.defects)
     tunes = config.controller.kind != "endpoint"  # a model behind an endpoint is evaluated once and not tuned
     steps, exams = k * tasks * STEPS, (k + 1 if tunes else 1) * config.eval.tasks * STEPS
     row = PROMPT_TOKENS + STEPS * n * ACTION_TOKENS
@@ -46,7 +48,7 @@ def estimate(config: Config) -> list[Estimate]:
     judged = int(steps * config.critic.votes * (1 + config.critic.swap)) if config.critic.kind == "endpoint" else 0
     critic = [Estimate("critic", judged, judged * _read(n), 0.0, 0.0)] if judged else []
     return [
-        Estimate("synth", 0, 0, k * written * TASK_S, k * written * TASK_MB),
+        _synthesis(config.synth, k),
         Estimate("explore", int(steps) * asks, _tokens(steps, n), steps * n * CANDIDATE_S, steps * n * STEP_MB),
         *critic,
         Estimate("pairs", 0, 0, k * tasks * 0.002, 0.0),
@@ -58,12 +60,11 @@ def estimate(config: Config) -> list[Estimate]:
 def _t3(config: Config) -> list[Estimate]:
     """The T3 path: one trajectory a task, one review each, one tuning."""
     tasks, own = config.synth.tasks, config.t3
-    written = tasks / (1 - config.synth.defects * config.synth.check.enabled)
     steps, exams = tasks * STEPS, 2 * config.eval.tasks * STEPS
     reviews = tasks if own.trajectory_check and own.critic.kind == "endpoint" else 0
     tuned = int(own.fraction * tasks * (PROMPT_TOKENS + STEPS * ACTION_TOKENS) * config.tune.epochs)
     return [
-        Estimate("synth", 0, 0, written * TASK_S, written * TASK_MB),
+        _synthesis(config.synth, 1),
         Estimate("trajectories", int(steps), _tokens(steps, 1), steps * CANDIDATE_S, steps * STEP_MB),
         Estimate("review", reviews, reviews * _read(STEPS), 0.0, 0.0),
         Estimate("sft", 0, tuned, tuned * TOKEN_S, ADAPTER_MB * 2),
@@ -74,6 +75,29 @@ def _t3(config: Config) -> list[Estimate]:
 def _read(actions: float) -> int:
     """Tokens of one call of a judge."""
     return int(JUDGE_PROMPT + actions * 2 * ACTION_TOKENS + JUDGE_WORDS)
+
+
+def _synthesis(synth: Synth, iterations: int) -> Estimate:
+    """Written by a language model: queries some at a time, then for each contents, files and the check.
+
+    Captions and vectors of an image library come on top; they are made once and kept between runs.
+    """
+    if synth.kind == "world":
+        written = iterations * synth.tasks / (1 - synth.defects * synth.check.enabled)
+        return Estimate("synth", 0, 0, written * TASK_S, written * TASK_MB)
+    drafts = iterations * synth.tasks / KEPT
+    files = WITH_FILES if synth.images.sources or synth.documents.kinds else 0.0
+    painted = files * PICTURES if synth.images.sources else 0.0
+    calls = (  # (how many, tokens of each)
+        (drafts / synth.queries_per_call, 2500 + 90 * synth.queries_per_call),
+        (drafts * files, 700),  # contents
+        (drafts * (files * FILES - painted) * bool(synth.documents.kinds), 1600),  # programs
+        (drafts * painted, 60),  # a vector or a picture each
+        (drafts * 1.3 * synth.check.enabled, 2200),  # the check, three in ten twice
+    )
+    number, tokens = sum(many for many, _ in calls), sum(many * each for many, each in calls)
+    at_once = min(16, synth.endpoint.concurrency)  # drafts looked at together
+    return Estimate("synth", math.ceil(number), int(tokens), number * CALL_S / at_once, drafts * TASK_MB)
 
 
 def _tokens(steps: float, n: int) -> int:

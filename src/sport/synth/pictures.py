@@ -82,7 +82,8 @@ class Library(Illustrator):
                 self._built = await self._build()
         query = await self._vector(shows)
         while len(self._unreadable) < len(self._built.entries):
-            place, score = index.best(self._built.rows, query, sorted(self._unreadable))
+            without = sorted(self._unreadable)
+            place, score = await asyncio.to_thread(index.best, self._built.rows, query, without)
             entry = self._built.entries[place]
             notes = {"source": "library", "image": str(entry.path), "caption": entry.caption, "score": round(score, 4)}
             if score < self._settings.floor:
