@@ -11,7 +11,7 @@ import pytest
 
 import servers
 from sport import doctor
-from sport.config import Config, Endpoint, Synth, SynthCheck
+from sport.config import Config, Endpoint, Synth, SynthCheck, endpoints
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -143,5 +143,5 @@ def test_a_wrong_key_is_told_before_any_token_is_paid_for(monkeypatch: pytest.Mo
 def test_every_endpoint_that_talks_is_asked() -> None:
     server = Endpoint(base_urls=("http://127.0.0.1:1/v1",), model="m")
     synth = Synth(kind="llm", endpoint=server, check=SynthCheck(endpoint=server))
-    assert [where for where, _ in doctor.chats(Config())] == []
-    assert [where for where, _ in doctor.chats(Config(synth=synth))] == ["synth.endpoint", "synth.check.endpoint"]
+    assert list(endpoints(Config())) == []
+    assert list(endpoints(Config(synth=synth))) == ["synth.endpoint", "synth.check.endpoint"]
