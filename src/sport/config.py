@@ -206,13 +206,61 @@ class SandboxSection(Section):
     )  # fmt: skip
 
 
+class ToolSettings(Section):
+    """What one tool is given beyond its name: ``[tools.settings.NAME]``. Unset limits are those of all tools.
+
+    ``options`` are the tool's own and JSON. A key is never one of them: ``env`` names variables of the environment that
+    the tool's process gets. A tool with limits of its own has processes of its own.
+    """
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    endpoint: Endpoint = Endpoint()
+    env: tuple[str, ...] = Field(default=(), description="names of environment variables, never their values")
+    concurrency: int | None = Field(default=None, ge=1, description="calls under way at once")
+    rate: float | None = Field(default=None, gt=0, description="calls a minute; what is answered from the cache is free")
+    cost: float | None = Field(default=None, ge=0, description="of a call, in the currency of the endpoints' prices")
+    max_cost: float | None = Field(default=None, gt=0, description="budget of the whole run")
+    deadline_s: float | None = Field(default=None, gt=0)
+    memory_mb: int | None = Field(default=None, ge=256)
+    cache: bool | None = Field(default=None, description="equal calls share an answer; the tool's own choice if unset")
+
+
+class McpServer(Section):
+    """A server of the Model Context Protocol: ``command`` starts one on this machine, ``url`` is one that runs."""
+
+    command: tuple[str, ...] = ()
+    cwd: str | None = None
+    url: str = ""
+    key_env: str | None = Field(default=None, description="variable that holds the bearer token of a url")
+    env: tuple[str, ...] = Field(default=(), description="names of environment variables that the command gets")
+    only: tuple[str, ...] = Field(default=(), description="the tools to take, all without it")
+    prefix: str = Field(default="", description="put before the tools' names")
+    concurrency: int = Field(default=1, ge=1, description="servers started, or connections")
+
+
+class Web(Section):
+    """How tools reach the web. ``record`` is a folder of answers: written by "record", and all there is to "replay"."""
+
+    mode: Literal["live", "record", "replay"] = "live"
+    record: str = ""
+    allow_private: bool = Field(default=False, description="also private and loopback addresses")
+    timeout_s: float = Field(default=20.0, gt=0, description="of one page, redirects included")
+    max_mb: int = Field(default=8, ge=1, le=32, description="the largest page")
+
+
 class Tools(Section):
-    """Which tools the controller has, and the pool of processes that runs them."""
+    """Which tools the controller has, and the pool of processes that runs them.
+
+    A name is that of a built-in tool, ``"module:function"`` or ``"path/file.py:function"``; docs/TOOLS.md says more.
+    """
 
     names: tuple[str, ...] = ("ocr", "count", "locate", "crop", "inspect_file_as_text", "search")
     workers: int = Field(default=2, ge=1)
     deadline_s: float = Field(default=60.0, gt=0)
     memory_mb: int = Field(default=4096, ge=256)
+    settings: dict[str, ToolSettings] = Field(default_factory=dict)
+    mcp: dict[str, McpServer] = Field(default_factory=dict)
+    web: Web = Web()
 
 
 class Config(Section):

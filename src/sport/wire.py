@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint
+from sport import adapters, checkpoint, hosting
 from sport.bench import gta
 from sport.config import Config, Endpoint
 from sport.dialect import Dialect
@@ -27,7 +27,6 @@ from sport.seeds import derive
 from sport.store import Store
 from sport.synth.check import RuleCheck
 from sport.synth.queries import WorldWriter
-from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, Spent, Trajectory
@@ -54,7 +53,7 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
-    Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
+    Dialect(config.controller.dialect, [entry.spec for entry in hosting.entries(config.tools)])
     if config.controller.kind == "endpoint":
         servers.check(config.controller.endpoint, "controller.endpoint")
         if config.controller.adapter is not None:
@@ -136,13 +135,7 @@ def _tools(store: Store) -> Toolbox | ReferenceTools:
         turns = [turn for item in items for turn in item.turns]
         recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
         return ReferenceTools(gta.all_tools(items), recorded)
-    return Toolbox(
-        builtin(config.tools.names),
-        workers=config.tools.workers,
-        deadline_s=config.tools.deadline_s,
-        memory_mb=config.tools.memory_mb,
-        cache=store.cache(),
-    )
+    return hosting.toolbox(store, _endpoint)
 
 
 def _critic(store: Store) -> Critic:
