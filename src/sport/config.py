@@ -35,17 +35,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Synth(Section):
-    """Who writes tasks. ``tasks`` is how many *kept* tasks an iteration explores."""
-
-    kind: Literal["world"] = "world"
-    tasks: int = Field(default=60, ge=1)
-    families: tuple[str, ...] = (
-        "scene", "chart", "label", "receipt", "document", "menu", "scene", "timetable", "paper", "lookup",
-    )  # fmt: skip
-    defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
-
-
 class Endpoint(Section):
     """A model behind the OpenAI protocol (``/v1/chat/completions``), for one role; docs/ENDPOINTS.md has examples.
 
@@ -74,6 +63,96 @@ class Endpoint(Section):
 
 AMENDABLE = frozenset(Endpoint.model_fields) - {"model", "limit_name", "leave_out", "logprobs"}
 """Settings of an endpoint that may change when a run goes on: none of them changes what is sampled."""
+
+
+class SynthSeeds(Section):
+    """Queries that a language model sees as examples. ``path`` is JSONL or one query a line; "" is the shipped set."""
+
+    path: str = ""
+    examples: int = Field(default=20, ge=1, description="shown in one call, as in the paper")
+
+
+class SynthEmbedding(Section):
+    """What turns captions into vectors: an ``/v1/embeddings`` endpoint, or sentence-transformers on this machine."""
+
+    kind: Literal["endpoint", "local"] = "endpoint"
+    endpoint: Endpoint = Endpoint()
+    model: str = Field(default="BAAI/bge-m3", description="of sentence-transformers: a directory or a name")
+    device: str = "cpu"
+    batch: int = Field(default=64, ge=1, description="captions of one call")
+
+
+class SynthCaptions(Section):
+    """A vision-language model that says what a picture without a caption shows."""
+
+    endpoint: Endpoint = Endpoint()
+
+
+class SynthImages(Section):
+    """Where pictures come from; ``sources`` are tried in order until one has the picture that is wanted.
+
+    ``library`` is a folder, a JSONL of image and caption, or a JSON of ShareGPT4V's layout; paths in it are relative to
+    ``root`` ("" is its own folder). ``embeddings`` is a ready .npy, a row an entry, made by the embedding's model.
+    """
+
+    sources: tuple[Literal["library", "endpoint", "diffusers"], ...] = ()
+    library: str = ""
+    root: str = ""
+    embeddings: str = ""
+    index: str = Field(default="runs/index", description="folder that keeps captions and embeddings between runs")
+    floor: float = Field(default=0.5, ge=-1, le=1, description="least cosine of a match: no picture beats a bad one")
+    embedding: SynthEmbedding = SynthEmbedding()
+    captions: SynthCaptions = SynthCaptions()
+    endpoint: Endpoint = Endpoint()
+    size: str = Field(default="1024x1024", pattern=r"^[1-9]\d*x[1-9]\d*$")
+    ask_base64: bool = Field(default=True, description="send response_format; some servers refuse the parameter")
+    model: str = Field(default="", description="of diffusers: the directory of a pipeline")
+    device: str = "cpu"
+    steps: int = Field(default=30, ge=1)
+
+
+DocumentKind = Literal["csv", "xlsx", "docx", "pptx", "pdf", "json", "html", "txt"]
+
+
+class SynthDocuments(Section):
+    """Documents written by a program of the language model's in the sandbox. No ``kinds``: queries need none."""
+
+    kinds: tuple[DocumentKind, ...] = ("csv", "xlsx", "docx", "pptx", "pdf", "json", "html", "txt")
+
+
+class SynthCheck(Section):
+    """The query-file check. Off, every task that has its files is kept. Without servers of its own it asks synth's."""
+
+    enabled: bool = True
+    endpoint: Endpoint = Endpoint()
+    revisions: int = Field(default=1, ge=0, description="how often a query may be revised and looked at again")
+
+
+class Synth(Section):
+    """Who writes tasks. ``tasks`` is how many *kept* tasks an iteration explores.
+
+    The embedded world reads ``families`` and ``defects``; a language model (``kind`` "llm") reads everything else.
+    """
+
+    kind: Literal["world", "llm"] = "world"
+    tasks: int = Field(default=60, ge=1)
+    families: tuple[str, ...] = (
+        "scene", "chart", "label", "receipt", "document", "menu", "scene", "timetable", "paper", "lookup",
+    )  # fmt: skip
+    defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
+    endpoint: Endpoint = Endpoint()
+    prompts: str = Field(default="", description='folder of your own templates; "" are the shipped ones')
+    queries_per_call: int = Field(default=10, ge=1)
+    temperature: float = Field(default=1.0, ge=0)
+    max_new_tokens: int = Field(default=4096, ge=1)
+    duplicate: float = Field(default=0.6, gt=0, le=1, description="word-triple overlap that makes a near-duplicate")
+    exclude: tuple[str, ...] = Field(default=(), description="benchmarks that no query may come close to: JSON, text")
+    overlap: float = Field(default=0.5, gt=0, le=1, description="share of an item's word 5-grams that is close")
+    give_up: int = Field(default=64, ge=1, description="drafts dropped in a row after which synthesis stops")
+    seeds: SynthSeeds = SynthSeeds()
+    images: SynthImages = SynthImages()
+    documents: SynthDocuments = SynthDocuments()
+    check: SynthCheck = SynthCheck()
 
 
 class Controller(Section):

@@ -51,16 +51,23 @@ class Charged(BaseModel):
     completion_tokens: int = 0
 
 
-class Reply(BaseModel):
-    """What we need of a chat completion; whatever else a server sends is passed over."""
+class Priced(BaseModel):
+    """A reply that may say what it cost."""
 
-    model: str | None = None
-    choices: list[Choice] = Field(min_length=1)
     usage: Charged | None = None
 
     def charged(self) -> Usage | None:
         """Tokens of the call, None where the server does not say."""
-        return None if self.usage is None else Usage(**self.usage.model_dump())
+        if self.usage is None:
+            return None
+        return Usage(prompt_tokens=self.usage.prompt_tokens, completion_tokens=self.usage.completion_tokens)
+
+
+class Reply(Priced):
+    """What we need of a chat completion; whatever else a server sends is passed over."""
+
+    model: str | None = None
+    choices: list[Choice] = Field(min_length=1)
 
 
 def messages(conversation: Sequence[Message], read: ReadFile) -> list[dict[str, Any]]:

@@ -14,28 +14,17 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import openai
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_before_delay,
-    wait_random_exponential,
-)
-
 from sport.config import Endpoint
 from sport.errors import CheckpointError, ContentError, FatalModelError
 from sport.llm import chat
 from sport.llm.base import LLM
-from sport.llm.faults import Again, Faults, OneAtATime
+from sport.llm.calls import Calls
+from sport.llm.faults import OneAtATime
 from sport.llm.ledger import Ledger
-from sport.llm.servers import Servers, check, key
 from sport.seeds import derive
 from sport.types import Message, ReadFile, Sample, Sampling
 
 ROUNDS = 4  # how often candidates that did not come are asked for
-PATIENCE = 5  # calls in a row that fail after all tries: then it is not the conversation, and the run stops
 
 
 class EndpointLLM(LLM):
@@ -69,21 +58,15 @@ class EndpointLLM(LLM):
         ledger: Ledger,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        check(settings, where)
-        secret = key(settings, where, environment)
         self._settings = settings
         self._where = where
         self._read = read
-        self._ledger = ledger
-        self._servers = Servers(settings, secret)
-        self._faults = Faults(where, settings, secret)
-        self._wait = wait_random_exponential(multiplier=0.5, max=settings.max_wait_s)
+        self._calls = Calls(settings, where, ledger, environment)
         self._alone = False  # the server has shown that it knows no n
-        self._failed = 0
 
     def lane(self) -> AbstractAsyncContextManager[None]:
         """See :meth:`LLM.lane`. Connections stay open as long as any lane is."""
-        return self._servers.open()
+        return self._calls.open()
 
     async def use(self, adapter: Path | None) -> None:
         """Only None: adapters are loaded where the model lies. Raises CheckpointError."""
@@ -102,7 +85,7 @@ class EndpointLLM(LLM):
         content = await asyncio.to_thread(chat.messages, messages, self._read)
         found: dict[int, Sample] = {}
         led: Counter[int] = Counter()  # calls that began with a candidate
-        async with self._servers.open():
+        async with self._calls.open():
             for _ in range(ROUNDS):
                 groups = self._groups([i for i in range(n) if i not in found], sampling)
                 for group, some in zip(groups, await self._all(content, groups, sampling, led), strict=True):
@@ -164,8 +147,9 @@ class EndpointLLM(LLM):
         """One call with all its tries: at most as many samples as were asked for, none where n is refused."""
         wanted = request.get("n", 1)
         try:
-            async with self._servers.slot():
-                reply, source = await self._tried(request)
+            reply, url = await self._calls.make(
+                lambda client: client.chat.completions.with_raw_response.create(**request), chat.Reply
+            )
         except OneAtATime as refused:
             if wanted == 1:
                 raise FatalModelError(str(refused)) from None
@@ -174,63 +158,7 @@ class EndpointLLM(LLM):
         if len(reply.choices) == 1 < wanted:
             self._alone = True
         choices = sorted(filter(chat.usable, reply.choices), key=lambda choice: choice.index)[:wanted]
-        return chat.samples(reply, choices, source)
-
-    async def _tried(self, request: dict[str, Any]) -> tuple[chat.Reply, str]:
-        until = asyncio.get_running_loop().time() + self._settings.deadline_s
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Again),
-            wait=self._pause,
-            stop=stop_after_attempt(self._settings.tries) | stop_before_delay(self._settings.deadline_s),
-            reraise=True,
-        )
-        try:
-            reply: tuple[chat.Reply, str] = await retrying(self._once, request, until)
-        except Again as again:
-            self._failed += 1
-            if self._failed >= PATIENCE:
-                raise FatalModelError(f"{again.error} ({self._failed} calls in a row)") from None
-            raise again.error from None
-        self._failed = 0
-        return reply
-
-    def _pause(self, state: RetryCallState) -> float:
-        """Seconds to wait before the next try: the server's wish, else more and more; never above the cap."""
-        error = state.outcome.exception() if state.outcome else None
-        after = error.after if isinstance(error, Again) else None
-        return min(self._wait(state) if after is None else after, self._settings.max_wait_s)
-
-    async def _once(self, request: dict[str, Any], until: float) -> tuple[chat.Reply, str]:
-        """One try. What it may have cost is counted, also when no answer comes."""
-        self._ledger.allow()
-        limit = min(self._settings.timeout_s, max(0.0, until - asyncio.get_running_loop().time()))
-        with self._servers.next() as (server, client):
-            try:
-                async with asyncio.timeout(limit):
-                    raw = await client.chat.completions.with_raw_response.create(**request)
-                    text = raw.text
-            except asyncio.CancelledError:
-                self._ledger.unknown()
-                raise
-            except (openai.OpenAIError, OSError, TimeoutError) as error:
-                fault = self._faults.of(error, server.url)
-                if isinstance(fault, Again):
-                    server.rest()
-                if not isinstance(error, openai.APIStatusError) and not _never_sent(fault):
-                    self._ledger.unknown()
-                raise fault from None
-            try:
-                reply = self._faults.read(text, server.url)
-            except Again:
-                self._ledger.unknown()
-                raise
-        self._ledger.charge(reply.charged())
-        return reply, f"{reply.model or self._settings.model}@{server.url}"
-
-
-def _never_sent(fault: Exception) -> bool:
-    """Nobody took the call, so nobody charges for it."""
-    return isinstance(fault, Again) and isinstance(fault.error, FatalModelError)
+        return chat.samples(reply, choices, f"{reply.model or self._settings.model}@{url}")
 
 
 def _temperature(sampling: Sampling, candidate: int) -> float:

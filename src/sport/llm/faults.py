@@ -11,14 +11,16 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 from pydantic import ValidationError
 
 from sport.config import Endpoint
 from sport.errors import ContentError, FatalModelError, ModelError, TransientModelError
-from sport.llm.chat import Reply
+from sport.llm.chat import Priced
+
+R = TypeVar("R", bound=Priced)
 
 _LONGEST = 300  # characters of a server's own words in a message
 _OVER_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance|payment", re.I)
@@ -51,15 +53,15 @@ class Faults:
         self._settings = settings
         self._key = key
 
-    def read(self, text: str, url: str) -> Reply:
-        """A reply's body with status 200.
+    def read(self, text: str, url: str, shape: type[R]) -> R:
+        """A reply's body with status 200, as ``shape`` has it.
 
         Raises:
-            Again: cut off, a page, or not a chat completion.
+            Again: cut off, a page, or not of that shape.
             ModelError: an error inside, as :meth:`of_status` has it.
         """
         try:
-            return Reply.model_validate_json(text)
+            return shape.model_validate_json(text)
         except ValidationError as error:
             raise self._unread(text, url, error) from None
 
@@ -114,7 +116,7 @@ class Faults:
             return self.of_status(code if isinstance(code, int) else 500, data, "", url)
         first = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        return Again(ContentError(self._say(f"the reply is no chat completion: {place}: {first['msg']}", url)))
+        return Again(ContentError(self._say(f"the reply is not what was asked for: {place}: {first['msg']}", url)))
 
     def _about_the_key(self) -> str:
         name = self._settings.key_env

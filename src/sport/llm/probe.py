@@ -11,6 +11,7 @@ import openai
 
 from sport.config import Endpoint
 from sport.errors import FatalModelError, ModelError
+from sport.llm.chat import Reply
 from sport.llm.faults import Again, Faults, OneAtATime
 from sport.llm.servers import check, client, key
 
@@ -52,7 +53,7 @@ async def _server(settings: Endpoint, url: str, secret: str, faults: Faults) -> 
                 messages=[{"role": "user", "content": "Say yes."}],
                 extra_body={settings.limit_name: 1},
             )
-            reply = faults.read(raw.text, url)
+            reply = faults.read(raw.text, url, Reply)
         except (openai.OpenAIError, OSError) as error:
             return Found(url, models, _words(faults.of(error, url)) + _near(settings.model, models), "")
         except (Again, OneAtATime, ModelError) as error:

@@ -1,0 +1,126 @@
+"""Pictures from words: an ``/v1/images/generations`` endpoint, or a diffusers pipeline on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import io
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from sport.config import SynthImages
+from sport.errors import CheckpointError, ConfigError, ContentError
+from sport.llm.calls import Calls
+from sport.llm.chat import Charged, Priced
+from sport.llm.ledger import Ledger
+
+
+class _Tokens(Charged):
+    """As the images protocol calls them."""
+
+    prompt_tokens: int = Field(default=0, alias="input_tokens")
+    completion_tokens: int = Field(default=0, alias="output_tokens")
+
+
+class _One(BaseModel):
+    b64_json: str | None = None
+    url: str | None = None
+
+
+class _Pictures(Priced):
+    data: list[_One] = Field(min_length=1)
+    usage: _Tokens | None = None
+
+
+class EndpointPainter:
+    """One picture a call, as bytes inside the reply. A server that only gives addresses is refused: we fetch nothing.
+
+    Many such servers report no usage: their calls are counted, and no budget can be kept.
+
+    Raises:
+        ConfigError: see :class:`~sport.llm.calls.Calls`.
+    """
+
+    def __init__(
+        self, settings: SynthImages, where: str, ledger: Ledger, environment: Mapping[str, str] = os.environ
+    ) -> None:
+        self._settings = settings
+        self._where = where
+        self._calls = Calls(settings.endpoint, where, ledger, environment)
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self._settings.endpoint.model
+
+    def lane(self) -> AbstractAsyncContextManager[None]:
+        """Connections stay open as long as anybody is inside."""
+        return self._calls.open()
+
+    async def paint(self, words: str, seed: int) -> bytes:
+        """The bytes of a picture; the protocol has no seed. Raises ModelError."""
+        request: dict[str, Any] = {"model": self.name, "prompt": words, "n": 1, "size": self._settings.size}
+        if self._settings.ask_base64:
+            request["response_format"] = "b64_json"
+        async with self._calls.open():
+            reply, url = await self._calls.make(
+                lambda client: client.images.with_raw_response.generate(**request), _Pictures
+            )
+        data = reply.data[0].b64_json
+        try:
+            return base64.b64decode(data or "", validate=True) if data else self._refuse(url)
+        except binascii.Error as error:
+            raise ContentError(f"{self._where}: {url}: the picture is not base64 ({error})") from error
+
+    def _refuse(self, url: str) -> bytes:
+        raise ContentError(
+            f"{self._where}: {url}: an address came in place of a picture; set synth.images.ask_base64 = true"
+        )
+
+
+class DiffusersPainter:
+    """One picture a call, from a pipeline in a local directory; not installed with any extra: pip install diffusers.
+
+    Raises:
+        ConfigError: the library is not installed.
+        CheckpointError: no such pipeline.
+    """
+
+    def __init__(self, settings: SynthImages) -> None:
+        try:
+            import diffusers
+        except ImportError as error:
+            raise ConfigError('synth.images.sources: "diffusers" needs its library: pip install diffusers') from error
+        self.name = settings.model
+        self._settings = settings
+        self._one_at_a_time = asyncio.Lock()
+        try:
+            self._pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(settings.model).to(settings.device)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{settings.model}: cannot be loaded by diffusers ({error})") from error
+
+    def lane(self) -> AbstractAsyncContextManager[None]:
+        """Nothing to keep open."""
+        return nullcontext()
+
+    async def paint(self, words: str, seed: int) -> bytes:
+        """The bytes of a PNG; equal arguments give equal pictures on one machine."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._paint, words, seed)
+
+    def _paint(self, words: str, seed: int) -> bytes:
+        import torch
+
+        width, height = map(int, self._settings.size.split("x"))
+        generator = torch.Generator().manual_seed(seed)
+        made = self._pipeline(
+            words, width=width, height=height, num_inference_steps=self._settings.steps, generator=generator
+        )
+        out = io.BytesIO()
+        made.images[0].save(out, "PNG")
+        return out.getvalue()
