@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sport import cli_tune
+from sport import cli_tools, cli_tune
 from sport.errors import FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
@@ -170,6 +170,7 @@ _stage("synth", "Write, check and keep the tasks of an iteration.")
 _stage("explore", "Sample and judge candidates step by step.")
 _stage("pairs", "Read preference pairs off the explored trajectories.")
 cli_tune.add(app, _do_stage)
+cli_tools.add(app)
 
 
 @app.command("eval")

@@ -63,6 +63,8 @@ class Endpoint(Section):
 
 AMENDABLE = frozenset(Endpoint.model_fields) - {"model", "limit_name", "leave_out", "logprobs"}
 """Settings of an endpoint that may change when a run goes on: none of them changes what is sampled."""
+AMENDABLE_OF_TOOLS = frozenset({"concurrency", "cost", "deadline_s", "max_cost", "memory_mb", "rate"})
+"""Likewise those of a tool, ``tools.settings.NAME``."""
 
 
 class SynthSeeds(Section):
@@ -296,7 +298,9 @@ class ToolSettings(Section):
     endpoint: Endpoint = Endpoint()
     env: tuple[str, ...] = Field(default=(), description="names of environment variables, never their values")
     concurrency: int | None = Field(default=None, ge=1, description="calls under way at once")
-    rate: float | None = Field(default=None, gt=0, description="calls a minute; what is answered from the cache is free")
+    rate: float | None = Field(
+        default=None, gt=0, description="calls a minute; what is answered from the cache is free"
+    )
     cost: float | None = Field(default=None, ge=0, description="of a call, in the currency of the endpoints' prices")
     max_cost: float | None = Field(default=None, gt=0, description="budget of the whole run")
     deadline_s: float | None = Field(default=None, gt=0)
@@ -406,10 +410,12 @@ def amend(config: Config, overrides: Iterable[str]) -> Config:
     data, changes = config.model_dump(), list(overrides)
     for override in changes:
         section, _, name = override.partition("=")[0].strip().rpartition(".")
-        if section.rpartition(".")[2] != "endpoint" or name not in AMENDABLE:
+        parent, _, last = section.rpartition(".")
+        of_endpoint = last == "endpoint" and name in AMENDABLE
+        if not of_endpoint and not (parent == "tools.settings" and name in AMENDABLE_OF_TOOLS):
             raise ConfigError(
                 f"--set {override}: a run that is resumed keeps its settings, but for an endpoint's "
-                + ", ".join(sorted(AMENDABLE))
+                f"{', '.join(sorted(AMENDABLE))} and a tool's {', '.join(sorted(AMENDABLE_OF_TOOLS))}"
             )
         _apply(data, override)
     return parse(data, " ".join(f"--set {change}" for change in changes))

@@ -21,6 +21,8 @@ from sport.errors import ConfigError
 from sport.types import File, Image, Part, Text
 
 _VERSION = re.compile(r"\{#\s*version\s+(\S+?)[.:]?\s")
+
+
 def environment() -> jinja2.Environment:
     """How every prompt of this package is read: strict, and with tags that leave no blank lines."""
     made = jinja2.Environment(
@@ -82,7 +84,9 @@ class Prompt:
             return environment.from_string(self.text).render(**values)
         except jinja2.UndefinedError as error:
             known = ", ".join(sorted(values))
-            raise ConfigError(f"{self.where}: the prompt speaks of what there is not ({error}); known are {known}") from None
+            raise ConfigError(
+                f"{self.where}: the prompt speaks of what there is not ({error}); known are {known}"
+            ) from None
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             raise ConfigError(f"{self.where}: the prompt cannot be filled in ({error})") from error
 
@@ -105,7 +109,9 @@ def prompt(name: str, own: str | None = None, where: str = "") -> Prompt:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: {own}: this prompt cannot be read ({error}); give the path of a Jinja file") from None
+        raise ConfigError(
+            f"{where}: {own}: this prompt cannot be read ({error}); give the path of a Jinja file"
+        ) from None
     return _made(path.stem, text, f"{where}: {own}")
 
 

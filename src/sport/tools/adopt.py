@@ -87,7 +87,9 @@ def _found(source: str) -> tuple[Any, ModuleType]:
     module = _file(place, source) if place.endswith(".py") else _module(place, source)
     if not hasattr(module, name):
         known = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
-        raise ConfigError(f"{source}: {place} has no {name!r}; it has {', '.join(known) or 'nothing that can be called'}")
+        raise ConfigError(
+            f"{source}: {place} has no {name!r}; it has {', '.join(known) or 'nothing that can be called'}"
+        )
     return getattr(module, name), module
 
 

@@ -19,7 +19,8 @@ GPU = ("CUDA_VISIBLE_DEVICES", "HF_HOME", "HOME")
 class Card:
     """One tool. ``weights`` says what to get, ``licence`` under which terms; ``model`` tools ask a model of the run.
 
-    ``alone``: it has processes of its own. ``env`` is what those get of the environment.
+    ``alone``: it has processes of its own. ``env`` is what those get of the environment. ``options`` are those that are
+    not parameters of the factory.
     """
 
     factory: str
@@ -30,16 +31,19 @@ class Card:
     model: bool = False
     alone: bool = False
     env: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 CARDS: Mapping[str, Card] = {
     **{name: Card(factory, distributions) for name, (factory, distributions) in BUILTIN.items()},
     "web_search": Card("sport.tools.web_search:WebSearch", ("ddgs",), extra="web", alone=True),
     "visit": Card("sport.tools.visit:Visit", ("trafilatura", "httpx2"), extra="web", alone=True),
-    "visualizer": Card("sport.tools.visualizer:SPEC", model=True),
-    "ask_search_agent": Card("sport.tools.search_agent:SPEC", model=True),
-    "image_generator": Card("sport.tools.painting:GENERATOR", model=True),
-    "image_edit": Card("sport.tools.painting:EDITOR", model=True),
+    "visualizer": Card("sport.tools.visualizer:Visualizer", model=True, options=("checkpoint",)),
+    "ask_search_agent": Card("sport.tools.search_agent:SearchAgent", model=True),
+    "image_generator": Card(
+        "sport.tools.painting:ImageGenerator", model=True, options=("model", "size", "ask_base64", "device", "steps")
+    ),
+    "image_edit": Card("sport.tools.painting:ImageEdit", model=True),
     "objectlocation": Card(
         "sport.tools.objectlocation:ObjectLocation",
         ("transformers", "torch"),

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from sport.errors import ConfigError, UserError
 from sport.tools.pool import environment
@@ -28,7 +28,7 @@ class Described(Record):
     """One tool: its spec, what its factory needs beyond what was asked, and whether equal calls may share an answer."""
 
     spec: ToolSpec
-    options: dict[str, Json] = {}
+    options: dict[str, Json] = Field(default_factory=dict)
     cache: bool = True
 
 

@@ -54,13 +54,13 @@ class Gate:
         if self._accounts is None:
             return
         assert self._limits.cost is not None
-        role = f"tools.settings.{self._name}"
+        role, where = f"tool {self._name}", f"tools.settings.{self._name}"
         before = self._accounts.spent(role)
         most, cost = self._limits.max_cost, before.cost or 0.0
         if most is not None and cost + self._limits.cost > most + 1e-9:
             raise BudgetError(
-                f"{role}: {cost:.4f} spent of max_cost = {most}; nothing is lost: resume with a larger one, "
-                f"--set {role}.max_cost=..."
+                f"{where}: {cost:.4f} spent of max_cost = {most}; nothing is lost: resume with a larger one, "
+                f"--set {where}.max_cost=..."
             )
         self._accounts.set_spent(
             role, before.model_copy(update={"calls": before.calls + 1, "cost": cost + self._limits.cost})

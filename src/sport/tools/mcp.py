@@ -50,7 +50,9 @@ class McpTool:
     def call(self, **arguments: Any) -> ToolOutput:
         """Call it; what was left out stays out. Raises ToolError when the tool itself says no."""
         given = {
-            self._names.get(name, name): base64.b64encode(value.data).decode() if isinstance(value, FileBytes) else value
+            self._names.get(name, name): base64.b64encode(value.data).decode()
+            if isinstance(value, FileBytes)
+            else value
             for name, value in arguments.items()
             if value is not None
         }

@@ -16,7 +16,7 @@ from sport.tools.base import ToolOutput
 def output(value: Any) -> ToolOutput:
     """Pictures, bytes and paths become files, models and arrays become JSON; anything else is left as it is.
 
-    A list or tuple that holds only files becomes as many files, numbered. Whether the rest is JSON the worker finds out.
+    A list or tuple of files alone becomes as many files, numbered. Whether the rest is JSON the worker finds out.
     """
     if isinstance(value, ToolOutput):
         return value

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,16 @@ from sport.types import Json, ToolSpec
 OWN = "sport.tools.adopt:make"
 MCP = "sport.tools.mcp:McpTool"
 PROVIDER = "provider"  # the option that makes search one of the web
+GIVEN = (
+    "web",
+    "env",
+    "fingerprint",
+    "ask",
+    "keep",
+    "call",
+    "paint",
+    "edit",
+)  # parameters that are not a user's options
 HELPERS = ("search", "visit")  # what the search agent works with
 
 
@@ -69,16 +79,17 @@ def entry(name: str, tools: config.Tools) -> Entry:
         )
     settings = tools.settings.get(name, config.ToolSettings())
     card = CARDS["web_search" if name == "search" and PROVIDER in settings.options else name]
-    spec = _spec(card)
+    said = spec(card)
     _check_environment(settings.env, f"tools.settings.{name}.env")
+    options = _options(card, said, settings, tools)
     if card.model:
-        limits = replace(limits_of(name, settings, alone=False), env=())
-        return Hosted(spec.model_copy(update={"version": f"{spec.version}+{_model(settings)}"}), _unbound, limits)
-    options = _options(card, spec, settings, tools)
-    behind = "+".join((spec.version, *_distributions(name, card), *_changes(options)))
+        version = "+".join(filter(None, (said.version, settings.endpoint.model, *_changes(options))))
+        limits = limits_of(name, settings, alone=False)
+        return Hosted(said.model_copy(update={"version": version}), _unbound, limits)
+    behind = "+".join((said.version, *_distributions(name, card), *_changes(options)))
     limits = limits_of(name, settings, alone=card.alone)
     limits = replace(limits, env=(*limits.env, *card.env))
-    return ToolEntry(spec.model_copy(update={"version": behind}), card.factory, options, limits)
+    return ToolEntry(said.model_copy(update={"version": behind}), card.factory, options, limits)
 
 
 def own(names: Sequence[str], tools: config.Tools) -> dict[str, Entry]:
@@ -111,7 +122,7 @@ def server(name: str, tools: config.Tools) -> list[ToolEntry]:
     _check_environment(env, where)
     asked: dict[str, Json] = {
         "command": list(settings.command),
-        "cwd": settings.cwd and str(Path(settings.cwd).resolve()) or str(Path.cwd()),
+        "cwd": str(Path(settings.cwd or ".").resolve()),
         "url": settings.url,
         "key_env": settings.key_env,
         "env": list(settings.env),
@@ -161,21 +172,17 @@ async def _unbound(arguments: Mapping[str, Any]) -> Json:
     raise ToolError("this tool has no model here")
 
 
-def _spec(card: Card) -> ToolSpec:
-    found: Any = load(card.factory)
-    spec: ToolSpec = found if isinstance(found, ToolSpec) else found.spec
-    return spec
+def spec(card: Card) -> ToolSpec:
+    """What a built-in tool says of itself, whether or not it is ready."""
+    said: ToolSpec = load(card.factory).spec  # type: ignore[attr-defined]
+    return said
 
 
-def _model(settings: config.ToolSettings) -> str:
-    """Whose answers these are: the cache must tell one model from another."""
-    return "+".join((settings.endpoint.model, *_changes(_json(settings.options))))
-
-
-def _options(card: Card, spec: ToolSpec, settings: config.ToolSettings, tools: config.Tools) -> dict[str, Json]:
-    where = f"tools.settings.{spec.name}.options"
+def _options(card: Card, said: ToolSpec, settings: config.ToolSettings, tools: config.Tools) -> dict[str, Json]:
+    where = f"tools.settings.{said.name}.options"
     options = _json(settings.options)
-    takes = [one for one in inspect.signature(load(card.factory)).parameters if one not in ("web", "env")]
+    takes = [one for one in inspect.signature(load(card.factory)).parameters if one not in GIVEN]
+    takes += card.options
     unknown = set(options) - set(takes)
     if unknown:
         raise ConfigError(f"{where}: unknown option {min(unknown)!r}; it takes {', '.join(takes) or 'none'}")
@@ -183,6 +190,8 @@ def _options(card: Card, spec: ToolSpec, settings: config.ToolSettings, tools: c
         options["web"] = web(tools.web)
     if "env" in inspect.signature(load(card.factory)).parameters:
         options["env"] = list(settings.env)
+    if hasattr(load(card.factory), "check"):
+        load(card.factory).check(f"tools.settings.{said.name}", options)
     if card.weights:
         options["weights"] = str(weights.found(options.get("weights"), where, card.weights, card.licence))
         options["fingerprint"] = fingerprint(Path(options["weights"]))
@@ -209,15 +218,17 @@ def _changes(options: Mapping[str, Json]) -> tuple[str, ...]:
 
 def _distributions(name: str, card: Card) -> Sequence[str]:
     try:
-        return [f"{one}-{version(one)}" for one in card.distributions]
-    except PackageNotFoundError as error:
-        raise NotReady(f"tools.names: {name} needs {error.name}; pip install 'sport[{card.extra}]'") from error
+        return [f"{one}-{metadata.version(one)}" for one in card.distributions]
+    except metadata.PackageNotFoundError as error:
+        raise NotReady(
+            f"tools.names: {name} needs {error.name}; pip install 'sport[{card.extra}]'", "package"
+        ) from error
 
 
 def _check_environment(names: Sequence[str], where: str) -> None:
     for name in names:
         if not os.environ.get(name):
-            raise NotReady(f"{where}: the environment variable {name} is not set; export it first")
+            raise NotReady(f"{where}: the environment variable {name} is not set; export it first", "key")
 
 
 def _distinct(found: Sequence[Entry]) -> None:

@@ -12,7 +12,14 @@ SAMPLE = 1 << 20  # bytes from each end of a large file that its fingerprint loo
 
 
 class NotReady(ConfigError):
-    """A tool that would work if something were there: weights, a key, a package. The message says what."""
+    """A tool that would work if something were there; the message says how to get it.
+
+    ``needs`` is "weights", "key", "package" or "model".
+    """
+
+    def __init__(self, message: str, needs: str) -> None:
+        super().__init__(message)
+        self.needs = needs
 
 
 def found(given: Any, where: str, recommended: str, licence: str) -> Path:
@@ -23,10 +30,10 @@ def found(given: Any, where: str, recommended: str, licence: str) -> Path:
     """
     get = f"get {recommended} ({licence}) and set {where}.weights to where it lies"
     if not given:
-        raise NotReady(f"{where}.weights: this tool needs weights; {get}")
+        raise NotReady(f"{where}.weights: this tool needs weights; {get}", "weights")
     path = Path(str(given))
     if not path.exists():
-        raise NotReady(f"{where}.weights: nothing lies at {given}; {get}")
+        raise NotReady(f"{where}.weights: nothing lies at {given}; {get}", "weights")
     return path.resolve()
 
 
