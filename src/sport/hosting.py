@@ -16,6 +16,7 @@ from sport.llm.base import LLM
 from sport.llm.edits import EndpointEditor
 from sport.llm.images import DiffusersPainter, EndpointPainter
 from sport.llm.ledger import Ledger
+from sport.sandbox.names import check_names
 from sport.store import Store
 from sport.tools import sources
 from sport.tools.base import Answered, AskModel, FileBytes
@@ -36,9 +37,11 @@ def entries(tools: config.Tools) -> tuple[Entry, ...]:
     """All tools, those that ask a model with their settings looked at.
 
     Raises:
-        ConfigError: see :func:`sport.tools.sources.entries`; a tool that asks a model and has none.
+        ConfigError: see :func:`sport.tools.sources.entries`; a tool that asks a model and has none; a
+            name that code could not call.
     """
     found = sources.entries(tools)
+    check_names(one.spec.name for one in found)
     for one in found:
         check(one, tools)
     return found

@@ -82,6 +82,6 @@ def _detail(schema: Mapping[str, Any], kind: Kind) -> str:
     if kind == "object" and set(told) <= {"additionalProperties"}:
         return ""
     if told and set(told) <= set(BOUNDS):
-        return " and ".join(f"{BOUNDS[key]} {value}" for key, value in told.items())
+        return " and ".join(f"{words} {told[key]}" for key, words in BOUNDS.items() if key in told)
     text = json.dumps(told, separators=(",", ":"), default=str) if told else ""
     return text if len(text) <= LONGEST else ""
