@@ -133,11 +133,11 @@ class Models:
     def controller(self, messages: list[dict[str, Any]]) -> str:
         asked, seen = _text(messages[-1 if len(messages) == 2 else 1]), _text(messages[-1])
         if "reviews" in asked:
-            if "Pomelo" not in seen:
-                return act('print(visualizer("image_1.png", "Which smartphone is this?"))', "I look at the phone.")
-            if "Pages read" not in seen:
+            if "Pages read" in seen:
+                return act("final_answer(report)")
+            if "Pomelo" in seen:
                 return act('report = ask_search_agent("Reviews of the Pomelo X2 and how it compares")\nprint(report)')
-            return act("final_answer(report)")
+            return act('print(visualizer("image_1.png", "Which smartphone is this?"))', "I look at the phone.")
         if (grams := re.search(r"sugars (\d+) g", seen)) is None:
             return act('print(visualizer("image_1.png", "How many grams of sugar are in this can?"))')
         return act(f"final_answer({grams[1]} * 2 * 7)", "Two cans a day, seven days.")

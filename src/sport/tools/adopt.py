@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from sport.errors import ConfigError
 from sport.tools import smol
@@ -50,13 +50,13 @@ def make(source: str, options: Mapping[str, Json] | None = None) -> Tool:
         return smol.SmolTool(found(**chosen) if isinstance(found, type) else _bare(found, chosen, source))
     if not isinstance(found, type):
         bare = _bare(found, chosen, source)
-        return bare if _is_ours(bare) else FunctionTool(bare, read(bare, _name(bare), source))
+        return cast(Tool, bare) if _is_ours(bare) else FunctionTool(bare, read(bare, _name(bare), source))
     try:
         made = found(**chosen)
     except TypeError as error:
         raise ConfigError(f"tool {_name(found)!r} ({source}): cannot be made with these options: {error}") from error
     if _is_ours(made):
-        return made
+        return cast(Tool, made)
     return FunctionTool(made, read(found.__call__, _name(found), source, found.__doc__ or ""))
 
 

@@ -199,10 +199,12 @@ def _output(result: CallToolResult) -> ToolOutput:
             texts.append(block.text)
         elif block.type in ("image", "audio"):
             files[f"{block.type}_{number}.{ENDINGS.get(block.mime_type, 'bin')}"] = base64.b64decode(block.data)
-        elif block.type == "resource" and getattr(block.resource, "text", None) is not None:
-            texts.append(block.resource.text)
         elif block.type == "resource":
-            files[f"resource_{number}.bin"] = base64.b64decode(block.resource.blob)
+            text = getattr(block.resource, "text", None)
+            if text is not None:
+                texts.append(text)
+            else:
+                files[f"resource_{number}.bin"] = base64.b64decode(getattr(block.resource, "blob", ""))
         else:
             texts.append(str(getattr(block, "uri", block.type)))
     if result.is_error:

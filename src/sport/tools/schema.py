@@ -6,14 +6,15 @@ import json
 import keyword
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from sport.types import Json, Parameter, ToolSpec
 
 Kind = Literal["string", "integer", "number", "boolean", "array", "object", "file", "any"]
 PLAIN: Mapping[str, Kind] = {
-    kind: cast(Kind, kind) for kind in ("string", "integer", "number", "boolean", "array", "object")
-}
+    "string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "array": "array",
+    "object": "object",
+}  # fmt: skip
 ENCODED = ("binary", "byte", "base64")  # formats and encodings of a string that stands for bytes
 BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
 LONGEST = 300  # characters of a schema that a description may end with

@@ -54,7 +54,8 @@ class Segmentation:
 
         self._torch = torch
         self._device = device
-        self._model: Any = Sam2Model.from_pretrained(weights, local_files_only=True).to(device).eval()
+        model: Any = Sam2Model.from_pretrained(weights, local_files_only=True)
+        self._model = model.to(device).eval()
         self._side = int(self._model.config.prompt_encoder_config.image_size)
 
     def call(self, image_path: FileBytes, prompt: Sequence[Any] | None = None) -> ToolOutput:
@@ -102,7 +103,7 @@ class Segmentation:
 def prepared(opened: PIL.Image.Image, side: int) -> np.ndarray[Any, Any]:
     """A picture as SAM 2 sees it: (3, side, side) float32, stretched to a square and normalised by channel."""
     square = opened.resize((side, side), PIL.Image.Resampling.BILINEAR)
-    values = (np.asarray(square, dtype=np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+    values = (np.asarray(square, dtype=np.float32) / 255 - np.array(MEAN)) / np.array(STD)
     return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32)
 
 
@@ -110,7 +111,7 @@ def drawn(pixels: Pixels, masks: Sequence[np.ndarray[Any, Any]]) -> Pixels:
     """The picture (height, width, 3) with every mask in a colour of its own, half transparent."""
     made = pixels.astype(np.float32)
     for number, mask in enumerate(masks):
-        made[mask] = 0.5 * made[mask] + 0.5 * np.float32(COLOURS[number % len(COLOURS)])
+        made[mask] = 0.5 * made[mask] + 0.5 * np.array(COLOURS[number % len(COLOURS)], dtype=np.float32)
     return made.round().astype(np.uint8)
 
 

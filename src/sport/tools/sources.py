@@ -129,9 +129,9 @@ def server(name: str, tools: config.Tools) -> list[ToolEntry]:
     }
     found = describe.ask({"server": {**asked, "prefix": settings.prefix}}, where, env)
     offered = {str(one.options["tool"]): one for one in found}
-    for one in settings.only:
-        if one not in offered:
-            raise ConfigError(f"{where}.only: the server has no tool {one!r}; it has {', '.join(offered)}")
+    for wanted in settings.only:
+        if wanted not in offered:
+            raise ConfigError(f"{where}.only: the server has no tool {wanted!r}; it has {', '.join(offered)}")
     made = []
     for tool in settings.only or offered:
         one = offered[tool]
@@ -180,18 +180,19 @@ def spec(card: Card) -> ToolSpec:
 
 def _options(card: Card, said: ToolSpec, settings: config.ToolSettings, tools: config.Tools) -> dict[str, Json]:
     where = f"tools.settings.{said.name}.options"
-    options = _json(settings.options)
-    takes = [one for one in inspect.signature(load(card.factory)).parameters if one not in GIVEN]
+    options: dict[str, Json] = _json(settings.options)
+    factory: Any = load(card.factory)
+    takes = [one for one in inspect.signature(factory).parameters if one not in GIVEN]
     takes += card.options
     unknown = set(options) - set(takes)
     if unknown:
         raise ConfigError(f"{where}: unknown option {min(unknown)!r}; it takes {', '.join(takes) or 'none'}")
-    if "web" in inspect.signature(load(card.factory)).parameters:
+    if "web" in inspect.signature(factory).parameters:
         options["web"] = web(tools.web)
-    if "env" in inspect.signature(load(card.factory)).parameters:
+    if "env" in inspect.signature(factory).parameters:
         options["env"] = list(settings.env)
-    if hasattr(load(card.factory), "check"):
-        load(card.factory).check(f"tools.settings.{said.name}", options)
+    if hasattr(factory, "check"):
+        factory.check(f"tools.settings.{said.name}", options)
     if card.weights:
         options["weights"] = str(weights.found(options.get("weights"), where, card.weights, card.licence))
         options["fingerprint"] = fingerprint(Path(options["weights"]))
