@@ -22,8 +22,12 @@ from sport.tools.visit import Visit
 from sport.tools.web import Client, Unreached
 from sport.tools.web_search import WebSearch
 
-ARTICLE = "<p>Basalt is a dark rock that cools from lava; its density is about 2.9 grams per cubic centimetre.</p>"
-PAGE = f"<html><head><title>Basalt</title></head><body><article>{ARTICLE * 3}</article></body></html>"
+STONES = ("Basalt is a dark rock", "Gabbro is a coarse rock", "Andesite is a grey rock")
+ARTICLE = "".join(
+    f"<p>{stone} that cools from molten matter; its density is about 2.9 grams per cubic centimetre.</p>"
+    for stone in STONES
+)
+PAGE = f"<html><head><title>Basalt</title></head><body><article>{ARTICLE}</article></body></html>"
 HITS = [{"title": "Basalt", "url": "http://x/1", "link": "http://x/1", "content": "dark", "snippet": "dark"}]
 HITS[0]["description"] = "dark"
 

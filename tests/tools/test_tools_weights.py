@@ -202,7 +202,7 @@ def yunet(tmp_path_factory: pytest.TempPathFactory) -> Path:
             nodes.append(helper.make_node("Transpose", [f"r_{key}"], [last], perm=[0, 2, 1]))
             if channels == 1:
                 nodes.append(helper.make_node("Sigmoid", [last], [key]))
-            outputs.append(helper.make_tensor_value_info(key, kind, None))
+            outputs.append(helper.make_tensor_value_info(key, kind, [1, f"n_{stride}", channels]))
     order = [f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)]
     outputs.sort(key=lambda one: order.index(one.name))
     given = helper.make_tensor_value_info("input", kind, [1, 3, "height", "width"])
