@@ -56,7 +56,17 @@ ALLOWED = {
 }
 
 FENCES = {
-    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed", "tools.objectlocation", "tools.segmentation"),
+    "torch": (
+        "checkpoint",
+        "adapters",
+        "tune",
+        "llm.local",
+        "llm.embed",
+        "llm.images",
+        "tools.objectlocation",
+        "tools.segmentation",
+    ),
+    "diffusers": ("llm.images",),
     "transformers": (
         "checkpoint",
         "adapters",
