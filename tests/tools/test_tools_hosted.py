@@ -25,6 +25,8 @@ from sport.tools.toolbox import Toolbox
 from sport.tools.weights import NotReady
 from sport.types import Message
 
+pytestmark = pytest.mark.timeout(300)  # processes are started and models loaded: slow on a busy machine
+
 
 def picture(colour: str = "red") -> bytes:
     buffer = io.BytesIO()

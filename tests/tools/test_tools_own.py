@@ -23,6 +23,7 @@ from sport.tools.cache import MemoryCache
 from sport.tools.schema import json_schema, kind_of, python_name
 from sport.tools.toolbox import Toolbox
 
+pytestmark = pytest.mark.timeout(300)  # processes are started: slow on a busy machine
 HERE = Path(__file__).parent / "data"
 OWN = HERE / "own_tools.py"
 SERVER = [sys.executable, str(HERE / "mcp_server.py")]

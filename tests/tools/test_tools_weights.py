@@ -20,6 +20,8 @@ from sport.tools.objectlocation import ObjectLocation
 from sport.tools.segmentation import Segmentation
 from sport.tools.weights import NotReady, fingerprint, found
 
+pytestmark = pytest.mark.timeout(300)  # processes are started and models loaded: slow on a busy machine
+
 
 def picture(width: int = 50, height: int = 40) -> FileBytes:
     buffer = io.BytesIO()
@@ -98,6 +100,48 @@ def test_things_are_located_by_their_names(owl: Path) -> None:
         tool.call(" , ", picture())
     with pytest.raises(ToolError, match="not a picture"):
         tool.call("cat", FileBytes(b"no", "image/png"))
+
+
+@pytest.fixture(scope="module")
+def dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from transformers import (
+        BertConfig,
+        BertTokenizer,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+        GroundingDinoImageProcessorPil,
+        SwinConfig,
+    )
+
+    folder = tmp_path_factory.mktemp("dino")
+    torch.manual_seed(0)
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizer.from_pretrained(folder).save_pretrained(folder)
+    text = BertConfig(
+        vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    backbone = SwinConfig(
+        image_size=32, patch_size=4, embed_dim=8, depths=[1, 1, 1], num_heads=[1, 1, 2], window_size=2,
+        out_features=["stage2", "stage3"],
+    )  # fmt: skip
+    config = GroundingDinoConfig(
+        backbone_config=backbone, text_config=text, d_model=32, encoder_layers=1, decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=5,
+        num_feature_levels=3, max_text_len=16,
+    )  # fmt: skip
+    GroundingDinoForObjectDetection(config).save_pretrained(folder)
+    GroundingDinoImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_grounding_dino_locates_by_the_same_call(dino: Path) -> None:
+    seen: Any = ObjectLocation(str(dino), threshold=0.0, most=3).call("cat, dog", picture())
+    assert len(seen) == 3 and {one["label"] for one in seen} <= {"cat", "dog"}
 
 
 # -------------------------------------------------------------------------------------------- segmentation
