@@ -25,8 +25,8 @@ FLOORS = {
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
-    5: {"kit", "estimate", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "cli_t3", "cli_tune", "progress", "show", "tables"},
+    5: {"kit", "estimate", "hosting", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
+    6: {"cli", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"},
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
@@ -46,11 +46,13 @@ ALLOWED = {
     ("wire", "t3"): "wire fills the form that t3 reads",
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
+    ("cli", "cli_tools"): "one door's commands are added by the other",
     ("cli", "cli_tune"): "one door's commands are added by the other",
     ("cli", "cli_t3"): "one door's commands are added by the other",
     ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
     ("cli", "tables"): "one door draws for the other",
+    ("wire", "hosting"): "the part of it that fills the tool box",
     **{
         (room, "kit"): "the kit is the form that wire fills and loop reads"
         for room in ("wire", "loop", "ask", "exam", "t3", "cluster")
@@ -58,16 +60,36 @@ ALLOWED = {
 }
 
 FENCES = {
-    "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed", "llm.images"),
+    "torch": (
+        "checkpoint",
+        "adapters",
+        "tune",
+        "llm.local",
+        "llm.embed",
+        "llm.images",
+        "tools.objectlocation",
+        "tools.segmentation",
+    ),
     "diffusers": ("llm.images",),
-    "transformers": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
+    "transformers": (
+        "checkpoint",
+        "adapters",
+        "tune",
+        "llm.local",
+        "llm.embed",
+        "tools.objectlocation",
+        "tools.segmentation",
+    ),
     "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "sentence_transformers": ("checkpoint", "tune", "llm.embed"),
     "openai": ("llm",),
     "httpx": ("llm", "tools"),
+    "httpx2": ("llm", "tools"),
+    "mcp": ("tools.mcp",),
+    "smolagents": (),
     "requests": ("llm", "tools"),
-    "typer": ("cli", "cli_t3", "cli_tune"),
-    "rich": ("cli", "cli_t3", "cli_tune", "progress", "show", "tables"),
+    "typer": ("cli", "cli_t3", "cli_tools", "cli_tune"),
+    "rich": ("cli", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sport import cli_t3, cli_tune
+from sport import cli_t3, cli_tools, cli_tune
 from sport.errors import CheckpointError, FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
@@ -203,6 +203,7 @@ _stage("explore", "Sample and judge candidates step by step.")
 _stage("pairs", "Read preference pairs off the explored trajectories.")
 cli_tune.add(app, _do_stage)
 cli_t3.add(app, start)
+cli_tools.add(app)
 
 
 @app.command("eval")

@@ -63,6 +63,8 @@ class Endpoint(Section):
 
 AMENDABLE = frozenset(Endpoint.model_fields) - {"model", "limit_name", "leave_out", "logprobs"}
 """Settings of an endpoint that may change when a run goes on: none of them changes what is sampled."""
+AMENDABLE_OF_TOOLS = frozenset({"concurrency", "cost", "deadline_s", "max_cost", "memory_mb", "rate"})
+"""Likewise those of a tool, ``tools.settings.NAME``."""
 
 
 class SynthSeeds(Section):
@@ -335,13 +337,63 @@ class SandboxSection(Section):
     )  # fmt: skip
 
 
+class ToolSettings(Section):
+    """What one tool is given beyond its name: ``[tools.settings.NAME]``. Unset limits are those of all tools.
+
+    ``options`` are the tool's own and JSON. A key is never one of them: ``env`` names variables of the environment that
+    the tool's process gets. A tool with limits of its own has processes of its own.
+    """
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    endpoint: Endpoint = Endpoint()
+    env: tuple[str, ...] = Field(default=(), description="names of environment variables, never their values")
+    concurrency: int | None = Field(default=None, ge=1, description="calls under way at once")
+    rate: float | None = Field(
+        default=None, gt=0, description="calls a minute; what is answered from the cache is free"
+    )
+    cost: float | None = Field(default=None, ge=0, description="of a call, in the currency of the endpoints' prices")
+    max_cost: float | None = Field(default=None, gt=0, description="budget of the whole run")
+    deadline_s: float | None = Field(default=None, gt=0)
+    memory_mb: int | None = Field(default=None, ge=256)
+    cache: bool | None = Field(default=None, description="equal calls share an answer; the tool's own choice if unset")
+
+
+class McpServer(Section):
+    """A server of the Model Context Protocol: ``command`` starts one on this machine, ``url`` is one that runs."""
+
+    command: tuple[str, ...] = ()
+    cwd: str | None = None
+    url: str = ""
+    key_env: str | None = Field(default=None, description="variable that holds the bearer token of a url")
+    env: tuple[str, ...] = Field(default=(), description="names of environment variables that the command gets")
+    only: tuple[str, ...] = Field(default=(), description="the tools to take, all without it")
+    prefix: str = Field(default="", description="put before the tools' names")
+    concurrency: int = Field(default=1, ge=1, description="servers started, or connections")
+
+
+class Web(Section):
+    """How tools reach the web. ``record`` is a folder of answers: written by "record", and all there is to "replay"."""
+
+    mode: Literal["live", "record", "replay"] = "live"
+    record: str = ""
+    allow_private: bool = Field(default=False, description="also private and loopback addresses")
+    timeout_s: float = Field(default=20.0, gt=0, description="of one page, redirects included")
+    max_mb: int = Field(default=8, ge=1, le=32, description="the largest page")
+
+
 class Tools(Section):
-    """Which tools the controller has, and the pool of processes that runs them."""
+    """Which tools the controller has, and the pool of processes that runs them.
+
+    A name is that of a built-in tool, ``"module:function"`` or ``"path/file.py:function"``; docs/TOOLS.md says more.
+    """
 
     names: tuple[str, ...] = ("ocr", "count", "locate", "crop", "inspect_file_as_text", "search")
     workers: int = Field(default=2, ge=1)
     deadline_s: float = Field(default=60.0, gt=0)
     memory_mb: int = Field(default=4096, ge=256)
+    settings: dict[str, ToolSettings] = Field(default_factory=dict)
+    mcp: dict[str, McpServer] = Field(default_factory=dict)
+    web: Web = Web()
 
 
 class Config(Section):
@@ -383,7 +435,12 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
         "t3.expert.endpoint": (t3 and config.t3.expert.kind == "endpoint", config.t3.expert.endpoint),
         "t3.critic.endpoint": (t3 and reviews, config.t3.critic.endpoint),
     }
-    return {where: settings for where, (wanted, settings) in used.items() if wanted}
+    asking = {
+        f"tools.settings.{name}.endpoint": one.endpoint
+        for name, one in config.tools.settings.items()
+        if name in config.tools.names and one.endpoint.base_urls and not name.startswith("image_")  # those paint
+    }
+    return {where: settings for where, (wanted, settings) in used.items() if wanted} | asking
 
 
 def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
@@ -431,10 +488,12 @@ def amend(config: Config, overrides: Iterable[str]) -> Config:
     data, changes = config.model_dump(), list(overrides)
     for override in changes:
         section, _, name = override.partition("=")[0].strip().rpartition(".")
-        if section.rpartition(".")[2] != "endpoint" or name not in AMENDABLE:
+        parent, _, last = section.rpartition(".")
+        of_endpoint = last == "endpoint" and name in AMENDABLE
+        if not of_endpoint and not (parent == "tools.settings" and name in AMENDABLE_OF_TOOLS):
             raise ConfigError(
                 f"--set {override}: a run that is resumed keeps its settings, but for an endpoint's "
-                + ", ".join(sorted(AMENDABLE))
+                f"{', '.join(sorted(AMENDABLE))} and a tool's {', '.join(sorted(AMENDABLE_OF_TOOLS))}"
             )
         _apply(data, override)
     return parse(data, " ".join(f"--set {change}" for change in changes))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint, wire_synth, wire_t3
+from sport import adapters, checkpoint, hosting, wire_synth, wire_t3
 from sport.bench import gta
 from sport.config import Config, Endpoint, endpoints
 from sport.dialect import Dialect, system_prompt
@@ -25,7 +25,6 @@ from sport.sandbox.unsafe import WARNING, UnsafeSandbox
 from sport.seeds import derive
 from sport.store import Store
 from sport.t3 import Parts
-from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, ToolSpec, Trajectory
@@ -53,7 +52,7 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
-    worded(config, [entry.spec for entry in builtin(config.tools.names)])
+    worded(config, [entry.spec for entry in hosting.entries(config.tools)])
     wire_t3.check(config)
     for where, settings in endpoints(config).items():
         servers.check(settings, where)
@@ -160,13 +159,7 @@ def _tools(store: Store) -> Toolbox | ReferenceTools:
         turns = [turn for item in items for turn in item.turns]
         recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
         return ReferenceTools(gta.all_tools(items), recorded)
-    return Toolbox(
-        builtin(config.tools.names),
-        workers=config.tools.workers,
-        deadline_s=config.tools.deadline_s,
-        memory_mb=config.tools.memory_mb,
-        cache=store.cache(),
-    )
+    return hosting.toolbox(store, endpoint)
 
 
 def _critic(store: Store, toolbox: Toolbox | ReferenceTools) -> tuple[Critic, tuple[LLM, ...]]:

@@ -27,13 +27,17 @@ class _Tokens(Charged):
     completion_tokens: int = Field(default=0, alias="output_tokens")
 
 
-class _One(BaseModel):
+class OnePicture(BaseModel):
+    """One of them: its bytes, or an address."""
+
     b64_json: str | None = None
     url: str | None = None
 
 
-class _Pictures(Priced):
-    data: list[_One] = Field(min_length=1)
+class Pictures(Priced):
+    """What an images endpoint replies."""
+
+    data: list[OnePicture] = Field(min_length=1)
     usage: _Tokens | None = None
 
 
@@ -65,7 +69,7 @@ class EndpointPainter:
             request["response_format"] = "b64_json"
         async with self._calls.open():
             reply, url = await self._calls.make(
-                lambda client: client.images.with_raw_response.generate(**request), _Pictures
+                lambda client: client.images.with_raw_response.generate(**request), Pictures
             )
         data = reply.data[0].b64_json
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sport.types import Json, ToolSpec
+from sport.types import File, Json, Message, ToolSpec
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class Tool(Protocol):
 
 CallTool = Callable[[str, Mapping[str, Any]], Awaitable["Answered"]]
 """``await call(name, arguments)``: the one callable that a sandbox is handed. File arguments are FileBytes."""
+
+AskModel = Callable[[Sequence[Message], int], Awaitable[str]]
+"""``await ask(messages, max_new_tokens)``: what a model says, greedily. Raises ModelError."""
+
+Keep = Callable[[FileBytes], File]
+"""Bytes as a file that a message can show."""
 
 
 @dataclass(frozen=True)

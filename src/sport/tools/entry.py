@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from sport.errors import ConfigError
+from sport.tools.base import ToolOutput
 from sport.types import Json, ToolSpec
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What holds for the calls of one tool, or of all tools of one ``group``, which share their processes.
+
+    Group "" is that of tools without limits of their own. ``concurrency`` counts processes, ``rate`` calls a minute,
+    ``cost`` is what a call is charged with, ``env`` names variables of the environment that the processes get.
+    """
+
+    group: str = ""
+    concurrency: int | None = None
+    deadline_s: float | None = None
+    memory_mb: int | None = None
+    env: tuple[str, ...] = ()
+    rate: float | None = None
+    cost: float | None = None
+    max_cost: float | None = None
+    cache: bool = True
 
 
 @dataclass(frozen=True)
@@ -16,12 +37,33 @@ class ToolEntry:
     """A tool by import path. ``factory(**options)`` is called in a worker, once, before the first call.
 
     ``factory`` is ``"package.module:Name"``; ``options`` are JSON. Everything that ``options`` change about results
-    must be in ``spec.version``, since only that is part of the cache's key.
+    must be in ``spec.version``, since only that is part of the cache's key. ``origin`` is for people.
+    What is not ``shown`` to models only other tools can call.
     """
 
     spec: ToolSpec
     factory: str
     options: Mapping[str, Json] = field(default_factory=dict)
+    limits: Limits = Limits()
+    origin: str = "built in"
+    shown: bool = True
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A tool that the driver runs itself, since it only asks a model or other tools: ``await call(arguments)``.
+
+    ``call`` raises ToolError when it says no; a :class:`~sport.errors.FatalModelError` ends the run.
+    """
+
+    spec: ToolSpec
+    call: Callable[[Mapping[str, Any]], Awaitable[Json | ToolOutput]]
+    limits: Limits = Limits()
+    origin: str = "built in"
+    shown: bool = True
+
+
+Entry = ToolEntry | Hosted
 
 
 BUILTIN: Mapping[str, tuple[str, tuple[str, ...]]] = {

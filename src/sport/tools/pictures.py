@@ -23,7 +23,7 @@ def pixels(file: FileBytes) -> Pixels:
     Raises:
         ToolError: this is no picture, or a damaged one.
     """
-    return np.asarray(_decoded(file))
+    return np.asarray(picture(file))
 
 
 def png(picture: Pixels) -> bytes:
@@ -33,7 +33,8 @@ def png(picture: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded(file: FileBytes) -> PIL.Image.Image:
+def picture(file: FileBytes) -> PIL.Image.Image:
+    """The same as Pillow has it. Raises ToolError as :func:`pixels`."""
     try:
         with PIL.Image.open(io.BytesIO(file.data), formats=PICTURES) as opened:
             if not opened.has_transparency_data:

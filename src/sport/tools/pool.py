@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import IO, Any
 
@@ -29,6 +29,12 @@ ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", 
 log = logging.getLogger(__name__)
 
 
+def environment(names: Sequence[str] = ()) -> dict[str, str]:
+    """All that a process which runs tools inherits: what Python needs, and the variables named."""
+    kept = {name: os.environ[name] for name in (*KEPT, *names) if name in os.environ}
+    return {"PYTHONHASHSEED": "0", **ONE_THREAD, **kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 class WorkerError(SportError):
     """A call without an answer of the tool's own: it hung, died, or raised what no tool should. Never cached."""
 
@@ -36,8 +42,9 @@ class WorkerError(SportError):
 class Worker:
     """One process at a time; a new one starts with the call after a kill."""
 
-    def __init__(self, memory_mb: int) -> None:
+    def __init__(self, memory_mb: int, env: Sequence[str] = ()) -> None:
         self._memory_mb = memory_mb
+        self._env = tuple(env)
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._made: set[str] = set()
@@ -96,8 +103,6 @@ class Worker:
 
     async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-        environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "0", **ONE_THREAD}
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process is
         with theirs:
             self._process = subprocess.Popen(
@@ -105,7 +110,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
-                env=environment,
+                env=environment(self._env),
                 cwd="/",
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # one kill reaches what it starts, and the terminal's Ctrl-C does not
@@ -143,10 +148,13 @@ class Worker:
 
 
 class Pool:
-    """A fixed number of workers; calls wait for a free one, and that wait does not count against their deadline."""
+    """A fixed number of workers; calls wait for a free one, and that wait does not count against their deadline.
 
-    def __init__(self, workers: int, memory_mb: int) -> None:
-        self._workers = [Worker(memory_mb) for _ in range(workers)]
+    ``memory_mb`` is of each, ``env`` names variables of the environment that they get.
+    """
+
+    def __init__(self, workers: int, memory_mb: int, env: Sequence[str] = ()) -> None:
+        self._workers = [Worker(memory_mb, env) for _ in range(workers)]
         self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
         for worker in self._workers:
             self._idle.put_nowait(worker)
