@@ -26,7 +26,7 @@ FLOORS = {
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
     5: {"kit", "estimate", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "cli_tune", "progress", "show", "tables"},
+    6: {"cli", "cli_bench", "cli_tune", "progress", "show", "tables"},
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
@@ -44,6 +44,8 @@ ALLOWED = {
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
     ("cli", "cli_tune"): "one door's commands are added by the other",
+    ("cli", "cli_bench"): "one door's commands are added by the other",
+    ("cli_bench", "tables"): "one door draws for the other",
     ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
     ("cli", "tables"): "one door draws for the other",
@@ -57,12 +59,12 @@ FENCES = {
     "torch": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "transformers": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
     "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
-    "sentence_transformers": ("checkpoint", "tune", "llm.embed"),
+    "sentence_transformers": ("checkpoint", "tune", "llm.embed", "llm.similar"),
     "openai": ("llm",),
     "httpx": ("llm", "tools"),
     "requests": ("llm", "tools"),
-    "typer": ("cli", "cli_tune"),
-    "rich": ("cli", "cli_tune", "progress", "show", "tables"),
+    "typer": ("cli", "cli_bench", "cli_tune"),
+    "rich": ("cli", "cli_bench", "cli_tune", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sport import cli_tune
+from sport import cli_bench, cli_tune
 from sport.errors import FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
@@ -233,10 +233,13 @@ def _go_on(folder: Path, iteration: int | None) -> None:
 def _examine(folder: Path, settings: Config | None) -> None:
     """A benchmark from where it stands to its table."""
     from sport import exam
+    from sport.bench import outcome
 
     with _opened(folder, settings, "eval") as store:
         _drive(store, exam.run)
         _figures(store, exam.comparable(store.config), unit="repeat", changes=False)
+        for name, why in outcome.absent(store.config).items():
+            _out().print(f"{name}: absent, {why}", **_PLAIN)
         _out().print(f"one candidate a step, no verification; scores: {folder / 'scores.json'}", **_PLAIN)
 
 
@@ -251,6 +254,9 @@ def table(
     for folder in folders:
         with Store.view(folder) as store:
             _out().print(tables.beside(store.config.bench, store.metrics()))
+
+
+cli_bench.add(app, lambda name: _fresh(name), lambda store: _figures(store, unit="repeat", changes=False))
 
 
 @app.command()

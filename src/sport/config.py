@@ -178,6 +178,10 @@ class Bench(Section):
     step_by_step: bool = Field(default=True, description="of GTA: also ask for every step after the reference's prefix")
     repeats: int = Field(default=1, ge=1, description="whole evaluations, with seeds of their own")
     row: str = Field(default="", description="name of the published row that this run stands beside")
+    similarity: str = Field(
+        default="", description="of GTA: folder of all-mpnet-base-v2; without it no subjective score"
+    )
+    answers: str = Field(default="", description="of sport score: a file of answers made elsewhere; nothing is run")
 
 
 class SandboxSection(Section):

@@ -134,7 +134,7 @@ def _gta(kit: Kit) -> list[Part]:
             found[name] = item
     for split, added in splits.items():
         _add(kit.store, split, added)
-    whole, steps = EndToEnd(), StepByStep(gta.all_tools(items))
+    whole, steps = EndToEnd(kit.similarity), StepByStep(gta.all_tools(items), kit.similarity)
     parts = [_whole_tasks(kit, "gta", whole.score, whole.figures)]
     return [*parts, Part("gta-steps", partial(_stepwise, kit, found, steps))] if bench.step_by_step else parts
 

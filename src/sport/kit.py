@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -43,7 +43,10 @@ class Tune(Protocol):
 
 @dataclass(frozen=True)
 class Kit:
-    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach."""
+    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach.
+
+    ``similarity`` (cosine of two sentences) and ``judge`` (of answers) are None where no benchmark asks for them.
+    """
 
     config: Config
     store: Store
@@ -56,3 +59,5 @@ class Kit:
     checker: Checker
     critic: Critic
     tune: Tune | None
+    similarity: Callable[[str, str], float] | None = None
+    judge: LLM | None = None

@@ -17,6 +17,7 @@ from sport.llm import servers
 from sport.llm.base import LLM
 from sport.llm.endpoint import EndpointLLM
 from sport.llm.ledger import Ledger
+from sport.llm.similar import Sentences
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
 from sport.sandbox.docker import DockerSandbox
@@ -61,11 +62,22 @@ def check(config: Config) -> None:
             raise ConfigError('controller.adapter: only for controller.kind = "local"; a server loads its own adapters')
     else:
         checkpoint.check(config.controller.folder)
+    similarity(config)
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
         raise ConfigError(
             f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates"
         )
+
+
+def similarity(config: Config) -> Sentences | None:
+    """The cosine of sentences that GTA's subjective answers need; None without its weights.
+
+    Raises:
+        CheckpointError: no such directory, or no sentence-transformers model.
+        ConfigError: the library is not installed.
+    """
+    return Sentences(Path(config.bench.similarity)) if config.bench.similarity else None
 
 
 def build(store: Store, progress: Progress) -> Kit:
@@ -91,6 +103,7 @@ def build(store: Store, progress: Progress) -> Kit:
         checker=RuleCheck(toolbox.call, store.read),
         critic=_critic(store),
         tune=tune,
+        similarity=similarity(config),
     )
 
 

@@ -21,25 +21,34 @@ def key(question: Question) -> Key | None:
 def score(trajectory: Trajectory, key: Key) -> dict[str, float]:
     """``right`` by the official scorer (no answer is wrong), ``level``, and ``steps`` and ``ran`` as counts."""
     observations = [o for step in trajectory.steps if (o := step.trunk.observation)]
-    answer = trajectory.end.answer if trajectory.end else None
     return {
-        "right": float(right(answer, key.answer)),
-        "level": float(key.facts["level"]),
+        **answered(trajectory.end.answer if trajectory.end else None, key),
         "steps": float(len(trajectory.steps)),
         "ran": float(sum(o.outcome == "ok" for o in observations)),
     }
 
 
+def answered(answer: str | None, key: Key) -> dict[str, float]:
+    """``right`` and ``level`` of an answer alone."""
+    return {"right": float(right(answer, key.answer)), "level": float(key.facts["level"])}
+
+
 def figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
+    """Those of the answers (:func:`answer_figures`), and CodeExec and Steps."""
+    found = answer_figures(rows)
+    if sum(row["steps"] for row in rows):
+        found["CodeExec"] = ratio([row["ran"] for row in rows], [row["steps"] for row in rows])
+    return found | {"Steps": mean([row["steps"] for row in rows])}
+
+
+def answer_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
     """AnsAcc of all questions and of every level that there is (whole validation set: 165 = 53 + 86 + 26)."""
     found = {"AnsAcc": wilson(sum(row["right"] for row in rows), len(rows))}
     for level in LEVELS:
         part = [row["right"] for row in rows if row["level"] == level]
         if part:
             found[f"AnsAcc level {level}"] = wilson(sum(part), len(part))
-    if sum(row["steps"] for row in rows):
-        found["CodeExec"] = ratio([row["ran"] for row in rows], [row["steps"] for row in rows])
-    return found | {"Steps": mean([row["steps"] for row in rows])}
+    return found
 
 
 def line(trajectory: Trajectory) -> dict[str, str]:

@@ -49,7 +49,7 @@ class EndToEnd:
         made, good = _calls(observations), [c.name for c in _calls(observations) if c.error is None]
         reference, answer = key.facts["gt_answer"], trajectory.end.answer if trajectory.end else None
         ran = sum(o.outcome == "ok" for o in observations)
-        scores = answer_scores(answer, reference, self._similarity)
+        scores = with_right(answer_scores(answer, reference, self._similarity))
         if reference is None and self._similarity is not None:
             scores["image"] = image_score(made, wanted, self._similarity)
         return {
@@ -66,16 +66,7 @@ class EndToEnd:
         ``AnsAcc SPORT`` and ``AnsAcc MAT`` are what the papers' tables hold; ToolAcc and CodeExec are by our own
         definitions (:func:`~sport.bench.gta_score.paper_tool_score`; steps that ran / all steps).
         """
-        found: dict[str, Metric] = {}
-        objective = [row for row in rows if "official" in row]
-        if objective:
-            for name in ("SPORT", "MAT", "mended", "official"):
-                found[f"AnsAcc {name}, objective"] = wilson(sum(row[name] for row in objective), len(objective))
-        if self._similarity is not None:
-            answered = [_answer(row) for row in rows if "official" in row or "subjective" in row]
-            everything = [row.get("image", _answer(row)) for row in rows]
-            found["AnsAcc official"] = wilson(sum(answered), len(answered))
-            found["AnsAcc official, with images"] = wilson(max(0.0, sum(everything)), len(everything))
+        found = answer_figures(rows, self._similarity is not None)
         found["ToolAcc"] = wilson(sum(row["tools"] for row in rows), len(rows))
         if sum(row["steps"] for row in rows):
             found["CodeExec"] = ratio([row["ran"] for row in rows], [row["steps"] for row in rows])
@@ -118,6 +109,30 @@ class StepByStep:
             total = sum(row.get("summ official", row.get("summ subjective", 0.0)) for row in scored)
             found["SummAcc official"] = wilson(min(total, len(scored)), len(scored))
         return found
+
+
+def with_right(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores with ``right``, which the report reads: the official rule of objective answers, else absent."""
+    return {**({"right": scores["official"]} if "official" in scores else {}), **scores}
+
+
+def answer_figures(rows: Sequence[Mapping[str, float]], similar: bool) -> dict[str, Metric]:
+    """The figures of answers alone. ``similar`` says whether sentence similarity was there; else what needs it is not.
+
+    Where no row has calls (answers that were made elsewhere), the figure with images is absent.
+    """
+    found: dict[str, Metric] = {}
+    objective = [row for row in rows if "official" in row]
+    if objective:
+        for name in ("SPORT", "MAT", "mended", "official"):
+            found[f"AnsAcc {name}, objective"] = wilson(sum(row[name] for row in objective), len(objective))
+    answered = [_answer(row) for row in rows if "official" in row or "subjective" in row]
+    if similar and answered:
+        found["AnsAcc official"] = wilson(sum(answered), len(answered))
+    if similar and any("tools" in row for row in rows):
+        everything = [row.get("image", _answer(row)) for row in rows]
+        found["AnsAcc official, with images"] = wilson(max(0.0, sum(everything)), len(everything))
+    return found
 
 
 def turns(key: Key) -> list[Move]:

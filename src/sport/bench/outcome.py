@@ -49,8 +49,9 @@ def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
         "row": config.bench.row or None,
         "scorer": VERSIONS[kind],
         "caveat": caveat or None,
-        "tools": "the reference's" if caveat else list(config.tools.names),
-        "candidates": 1,
+        "tools": _tools(config),
+        "absent": absent(config) or None,
+        "candidates": None if config.bench.answers else 1,
         "verification": False,
         "repeats": config.bench.repeats,
         "metrics": [
@@ -62,12 +63,28 @@ def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
     }
     try:
         (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-        (folder / "row.md").write_text(markdown(config.name, measured, caveat), encoding="utf-8")
+        notes = [caveat, *(f"{name}: absent, {why}" for name, why in absent(config).items())]
+        (folder / "row.md").write_text(markdown(config.name, measured, notes), encoding="utf-8")
         if kind == "gaia":
             lines = [json.dumps(gaia_run.line(t), ensure_ascii=False) for t in store.trajectories("eval", 0)]
             (folder / "leaderboard.jsonl").write_text("".join(f"{one}\n" for one in lines), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: the outcome cannot be written there ({error.strerror})") from error
+
+
+def absent(config: Config) -> dict[str, str]:
+    """Figures that the benchmark has and this run cannot have, by name, each with what it lacks."""
+    if config.bench.kind == "gta" and not config.bench.similarity:
+        why = "needs sentence similarity: weights of all-mpnet-base-v2 (bench.similarity)"
+        return {"AnsAcc official": why, "AnsAcc official, with images": why}
+    return {}
+
+
+def _tools(config: Config) -> Json:
+    """Which tools there were; None where nothing was run."""
+    if config.bench.answers:
+        return None
+    return list(config.tools.names) if config.bench.kind != "gta" or config.bench.images else "the reference's"
 
 
 def spread(measured: Sequence[tuple[int, str, Mapping[str, Metric]]]) -> dict[str, dict[str, float]]:
@@ -82,11 +99,11 @@ def spread(measured: Sequence[tuple[int, str, Mapping[str, Metric]]]) -> dict[st
     }
 
 
-def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]], caveat: str) -> str:
+def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]], notes: Sequence[str]) -> str:
     """A heading and one row a paper can take over: value [low, high] and denominator of every figure."""
     columns = {f"{split}: {key}": metric for repeat, split, found in measured if repeat == 0
                for key, metric in found.items()}  # fmt: skip
     cells = [f"{m.show(m.value)} [{m.show(m.low)}, {m.show(m.high)}] (n={m.n})" for m in columns.values()]
-    note = f"\n{caveat}\n" if caveat else ""
+    note = "".join(f"\n{one}\n" for one in notes if one)
     rule = "|".join(["---"] * (len(columns) + 1))
     return f"| method | {' | '.join(columns)} |\n|{rule}|\n| {name} | {' | '.join(cells)} |\n{note}"
