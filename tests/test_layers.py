@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "sport"
 # A room is a file or folder directly below sport/; a few files share one room.
 FLOORS = {
     0: {"types", "errors", "events", "seeds", "answers"},
-    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes"},
+    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes", "own"},
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},

@@ -143,7 +143,7 @@ def sign_test(better: int, worse: int) -> float:
         raise ValueError(f"{better} and {worse} are no counts")
     changed = better + worse
     tail = sum(math.comb(changed, k) for k in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / 2**changed)
+    return min(1.0, math.ldexp(tail, 1 - changed))
 
 
 def paired_ratios(

@@ -27,6 +27,7 @@ from sport.sandbox.unsafe import WARNING, UnsafeSandbox
 from sport.seeds import derive
 from sport.store import Store
 from sport.synth.check import RuleCheck
+from sport.synth.own import KeepAll, OwnWriter
 from sport.synth.queries import WorldWriter
 from sport.tools.entry import builtin
 from sport.tools.reference import ReferenceTools
@@ -63,6 +64,12 @@ def check(config: Config) -> None:
     else:
         checkpoint.check(config.controller.folder)
     similarity(config)
+    if config.bench.judge.endpoint.base_urls:
+        servers.check(config.bench.judge.endpoint, "bench.judge.endpoint")
+    if config.synth.tasks_file:
+        OwnWriter(Path(config.synth.tasks_file), config.synth.tasks)
+        if config.critic.kind == "informed":
+            raise ConfigError('critic.kind: "informed" reads the answers, which stay hidden for tasks of your own')
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
         raise ConfigError(
@@ -91,6 +98,7 @@ def build(store: Store, progress: Progress) -> Kit:
     toolbox = _tools(store)
     dialect = Dialect(config.controller.dialect, toolbox.specs, limits=told(config.sandbox))
     llm, tune = _controller(store, dialect, progress)
+    own = config.synth.tasks_file
     return Kit(
         config=config,
         store=store,
@@ -99,11 +107,12 @@ def build(store: Store, progress: Progress) -> Kit:
         dialect=dialect,
         tools=toolbox,
         sandbox=sandbox(store, toolbox),
-        writer=WorldWriter(config.synth, config.seed),
-        checker=RuleCheck(toolbox.call, store.read),
+        writer=OwnWriter(Path(own), config.synth.tasks) if own else WorldWriter(config.synth, config.seed),
+        checker=KeepAll() if own else RuleCheck(toolbox.call, store.read),
         critic=_critic(store),
         tune=tune,
         similarity=similarity(config),
+        judge=_judge(store),
     )
 
 
@@ -139,6 +148,12 @@ def _endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
 
     where = f"{role}.endpoint"
     return EndpointLLM(settings, where, store.read, Ledger(where, settings, store.spent(role), save))
+
+
+def _judge(store: Store) -> LLM | None:
+    """Who calls answers to one's own tasks right; None where the configuration names nobody."""
+    settings = store.config.bench.judge.endpoint
+    return _endpoint(store, "bench.judge", settings) if settings.base_urls else None
 
 
 def _tools(store: Store) -> Toolbox | ReferenceTools:

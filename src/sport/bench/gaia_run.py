@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sport.bench.gaia import LEVELS, Question
 from sport.bench.gaia_score import right
+from sport.bench.judge import Asking, each
+from sport.bench.run import Further
 from sport.stats import mean, ratio, wilson
 from sport.types import Key, Metric, Trajectory
 
@@ -33,6 +35,23 @@ def answered(answer: str | None, key: Key) -> dict[str, float]:
     return {"right": float(right(answer, key.answer)), "level": float(key.facts["level"])}
 
 
+def normalising(asking: Asking, in_flight: int) -> Further:
+    """``normalised``: the official scorer on the answer as a model restates it, never shown the truth.
+
+    An answer that it does not restate is scored as it is; no answer is wrong and is not asked about.
+    """
+
+    async def ask(keyed: Sequence[tuple[Trajectory, Key]]) -> list[dict[str, float]]:
+        answers = [trajectory.end.answer if trajectory.end else None for trajectory, _ in keyed]
+        given = [i for i, answer in enumerate(answers) if answer]
+        cases = [(keyed[i][0].task.query, answers[i] or "") for i in given]
+        said = dict(zip(given, await each(asking.restated, cases, in_flight), strict=True))
+        best = [said.get(i) or answer for i, answer in enumerate(answers)]
+        return [{"normalised": float(right(one, key.answer))} for one, (_, key) in zip(best, keyed, strict=True)]
+
+    return ask
+
+
 def figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
     """Those of the answers (:func:`answer_figures`), and CodeExec and Steps."""
     found = answer_figures(rows)
@@ -44,6 +63,8 @@ def figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
 def answer_figures(rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
     """AnsAcc of all questions and of every level that there is (whole validation set: 165 = 53 + 86 + 26)."""
     found = {"AnsAcc": wilson(sum(row["right"] for row in rows), len(rows))}
+    if all("normalised" in row for row in rows):  # beside it, never in its place
+        found["AnsAcc normalised"] = wilson(sum(row["normalised"] for row in rows), len(rows))
     for level in LEVELS:
         part = [row["right"] for row in rows if row["level"] == level]
         if part:

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sport.bench import gaia_run, gaia_score, gta_score
+from sport.bench import gaia_run, gaia_score, gta_score, tasks
 from sport.config import Config
 from sport.errors import RunError
 from sport.types import Json, Metric, Trajectory
 
-VERSIONS = {"gta": gta_score.VERSION, "gaia": gaia_score.VERSION, "world": "world-1"}
+VERSIONS = {"gta": gta_score.VERSION, "gaia": gaia_score.VERSION, "world": "world-1", "tasks": tasks.VERSION}
 
 
 class Measured(Protocol):
