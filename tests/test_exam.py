@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from sport import exam, loop, tables
 from sport.bench import gta, published
-from sport.bench.moves import as_code
+from sport.bench.moves import as_call, as_code, read_code
 from sport.cli import app
-from sport.config import Bench, Config, Eval, SandboxSection
+from sport.config import Bench, Config, Controller, Eval, SandboxSection
 from sport.dialect import Dialect
 from sport.errors import ConfigError, InputError, RunError
 from sport.events import Silent
@@ -45,11 +45,13 @@ def settings(bench: Bench) -> Config:
 
 
 def kit(store: Store, llm: ScriptedLLM) -> SimpleNamespace:
+    """Real parts around a scripted controller; the dialect is the configuration's, react-1 unless it names another."""
     recorded = [(t.move.name, t.move.arguments, t.result) for i in ITEMS for t in i.turns if t.result is not None]
     tools = ReferenceTools(gta.all_tools(ITEMS), recorded)
     config = store.config
     sandbox = ForkedSandbox(specs=tools.specs, call=tools.call, put=store.put, read=store.read, limits=config.sandbox)
-    dialect = Dialect("react-1", tools.specs)
+    name = config.controller.dialect
+    dialect = Dialect("react-1" if name == "nano-1" else name, tools.specs)
     return SimpleNamespace(
         config=config, store=store, progress=Silent(), llm=llm, dialect=dialect, tools=tools, sandbox=sandbox,
         similarity=None, judge=None,
@@ -87,6 +89,21 @@ def test_a_perfect_agent_gets_everything_step_by_step_and_the_table_says_what_it
         scores["caveat"].startswith("not comparable: 0 of ")
         and "not comparable" in (tmp_path / "run" / "row.md").read_text()
     )
+
+
+def test_an_agent_that_writes_json_tool_calls_is_measured_the_same_way(tmp_path: Path) -> None:
+    data = part(tmp_path / "data", 6)
+
+    def calls(messages, n, sampling):
+        assert "Action Input" in messages[0].text and "Code:" not in "".join(m.text for m in messages)
+        return [as_call(read_code(text, True, gta.all_tools(ITEMS)), "so") for text in perfect(messages, n, sampling)]
+
+    config = settings(Bench(kind="gta", data=str(data), images=False))
+    config = config.model_copy(update={"controller": Controller(dialect="calls-1")})
+    scores = examine(tmp_path / "run", config, calls)
+    steps, whole = values(scores, "gta-steps"), values(scores, "gta")
+    assert (steps["InstAcc"], steps["ToolAcc"], steps["ArgAcc"], steps["SummAcc official, objective"]) == (1, 1, 1, 1)
+    assert whole["AnsAcc official, objective"] == whole["ToolAcc"] == whole["CodeExec"] == 1
 
 
 @pytest.mark.slow

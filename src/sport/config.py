@@ -104,6 +104,7 @@ class Agent(Section):
     max_steps: int = Field(default=8, ge=1)
     max_errors: int = Field(default=5, ge=1)
     max_new_tokens: int = Field(default=512, ge=1)
+    planning: int = Field(default=0, ge=0, description="a plan first, and again after so many steps; 0 is off")
 
 
 class Explore(Section):

@@ -14,7 +14,7 @@ import jinja2
 from sport.errors import ConfigError
 from sport.types import Image, Message, Observation, Step, Task, Text, ToolSpec
 
-NAMES = ("nano-1", "react-1")
+NAMES = ("nano-1", "react-1", "calls-1")
 
 
 class Dialect:

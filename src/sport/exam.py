@@ -22,6 +22,7 @@ from sport.bench import gaia, gaia_run, gta, outcome, tasks, world
 from sport.bench.gta_run import EndToEnd, StepByStep
 from sport.bench.gta_run import key as gta_key
 from sport.bench.judge import Asking
+from sport.bench.moves import FORMS, form
 from sport.bench.run import Figures, Further, Keyed, Scorer, evaluate
 from sport.bench.stepwise import Stepwise
 from sport.config import Bench, Config
@@ -152,7 +153,9 @@ def _gta(kit: Kit) -> list[Part]:
             found[name] = item
     for split, added in splits.items():
         _add(kit.store, split, added)
-    whole, steps = EndToEnd(kit.similarity), StepByStep(gta.all_tools(items), kit.similarity)
+    written = form(kit.dialect.name)
+    whole = EndToEnd(kit.similarity, python=written is FORMS["code"])
+    steps = StepByStep(gta.all_tools(items), kit.similarity, written)
     parts = [_whole_tasks(kit, "gta", whole.score, whole.figures)]
     return [*parts, Part("gta-steps", partial(_stepwise, kit, found, steps))] if bench.step_by_step else parts
 

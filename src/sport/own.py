@@ -10,7 +10,7 @@ is the line's number unless given. How an answer is scored is said by ``scorer``
 * ``judge``: a language model (``bench.judge``) says whether the answer says the same as ``answer``.
 
 ``tools`` names tools without whose call the task cannot honestly be answered. A line without answer and whitelist can
-be explored and answered, not scored. What is not read here: who may learn from such a file; never hand in a benchmark's.
+be explored and answered, not scored. Never hand in items of a benchmark to be explored: nothing here can tell.
 """
 
 from __future__ import annotations

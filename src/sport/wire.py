@@ -63,6 +63,8 @@ def check(config: Config) -> None:
             raise ConfigError('controller.adapter: only for controller.kind = "local"; a server loads its own adapters')
     else:
         checkpoint.check(config.controller.folder)
+    if config.agent.planning and config.controller.dialect == "nano-1":
+        raise ConfigError('agent.planning: the dialect nano-1 knows no plans; set controller.dialect = "react-1"')
     similarity(config)
     if config.bench.judge.endpoint.base_urls:
         servers.check(config.bench.judge.endpoint, "bench.judge.endpoint")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sport.bench.counts import counts
 from sport.bench.gaia import LEVELS, Question
 from sport.bench.gaia_score import right
 from sport.bench.judge import Asking, each
@@ -22,11 +23,9 @@ def key(question: Question) -> Key | None:
 
 def score(trajectory: Trajectory, key: Key) -> dict[str, float]:
     """``right`` by the official scorer (no answer is wrong), ``level``, and ``steps`` and ``ran`` as counts."""
-    observations = [o for step in trajectory.steps if (o := step.trunk.observation)]
     return {
         **answered(trajectory.end.answer if trajectory.end else None, key),
-        "steps": float(len(trajectory.steps)),
-        "ran": float(sum(o.outcome == "ok" for o in observations)),
+        **counts(trajectory),
     }
 
 

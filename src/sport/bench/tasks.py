@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sport.answers import as_number, call_meets, normalised
+from sport.bench.counts import counts
 from sport.bench.gta_answers import mended
 from sport.bench.judge import Asking, each
 from sport.bench.run import Further
@@ -60,8 +61,7 @@ def score(trajectory: Trajectory, key: Key) -> dict[str, float]:
         scores["tools"] = float(all(any(call_meets(call, need) for call in calls) for need in key.needs))
     return {
         **scores,
-        "steps": float(len(trajectory.steps)),
-        "ran": float(sum(o.outcome == "ok" for o in observations)),
+        **counts(trajectory),
     }
 
 
