@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from sport import adapters, checkpoint
 from sport.bench import gta
+from sport.bench.boxes import Boxes
 from sport.config import Config, Endpoint
 from sport.dialect import Dialect
-from sport.errors import ConfigError
+from sport.errors import ConfigError, boundary
 from sport.events import Progress
 from sport.kit import Kit, Tune
 from sport.llm import servers
@@ -30,6 +31,9 @@ from sport.synth.check import RuleCheck
 from sport.synth.own import KeepAll, OwnWriter
 from sport.synth.queries import WorldWriter
 from sport.tools.entry import builtin
+from sport.tools.gta.box import Box, GtaTools, ours
+from sport.tools.gta.engines import ENGINES
+from sport.tools.gta.specs import SPECS
 from sport.tools.reference import ReferenceTools
 from sport.tools.toolbox import Toolbox
 from sport.types import Json, Pair, Spent, Trajectory
@@ -56,7 +60,12 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
-    Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
+    Dialect(config.controller.dialect, ())
+    replayed = config.bench.kind == "gta" and not config.bench.images
+    wanting = {} if replayed else lacking(config)
+    if wanting:
+        raise ConfigError("\n".join(f"tools.names: {name} {why}" for name, why in wanting.items()))
+    builtin(ours(config.tools.names))
     if config.controller.kind == "endpoint":
         servers.check(config.controller.endpoint, "controller.endpoint")
         if config.controller.adapter is not None:
@@ -89,6 +98,26 @@ def similarity(config: Config) -> Sentences | None:
     return Sentences(Path(config.bench.similarity)) if config.bench.similarity else None
 
 
+def lacking(config: Config) -> dict[str, str]:
+    """Tools of GTA among the configuration's that cannot work, each with the engine that it lacks and why."""
+    found = {}
+    for name in config.tools.names:
+        for engine in ENGINES.get(name, ()):
+            with boundary("tools", ConfigError) as caught:
+                builtin((engine,))
+            if caught.failure is not None:
+                found[name] = f"works with {engine}, which is not ready: {caught.failure.message}"
+            elif engine == "search" and not _provider(config):
+                found[name] = "works with a search provider: set tools.settings.search.options.provider"
+    return found
+
+
+def _provider(config: Config) -> bool:
+    """Whether search asks the web; the encyclopaedia inside the package is no stand-in for it."""
+    settings = config.tools.model_dump().get("settings", {})
+    return bool(settings.get("search", {}).get("options", {}).get("provider"))
+
+
 def build(store: Store, progress: Progress) -> Kit:
     """All parts of a run. Loads the controller; boots nothing yet.
 
@@ -118,7 +147,7 @@ def build(store: Store, progress: Progress) -> Kit:
     )
 
 
-def sandbox(store: Store, toolbox: Toolbox | ReferenceTools) -> Sandbox:
+def sandbox(store: Store, toolbox: Box) -> Sandbox:
     """The executor that the configuration names, not started yet. One without walls is noted in the run's log."""
     limits = store.config.sandbox
     if limits.executor == "unsafe":
@@ -158,7 +187,7 @@ def _judge(store: Store) -> LLM | None:
     return _endpoint(store, "bench.judge", settings) if settings.base_urls else None
 
 
-def _tools(store: Store) -> Toolbox | ReferenceTools:
+def _tools(store: Store) -> Box:
     """The tools of the configuration, or GTA's reference in their place where its pictures are not here."""
     config = store.config
     if config.bench.kind == "gta" and not config.bench.images:
@@ -166,13 +195,18 @@ def _tools(store: Store) -> Toolbox | ReferenceTools:
         turns = [turn for item in items for turn in item.turns]
         recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
         return ReferenceTools(gta.all_tools(items), recorded)
-    return Toolbox(
-        builtin(config.tools.names),
+    toolbox = Toolbox(
+        builtin(ours(config.tools.names)),
         workers=config.tools.workers,
         deadline_s=config.tools.deadline_s,
         memory_mb=config.tools.memory_mb,
         cache=store.cache(),
     )
+    if SPECS.keys().isdisjoint(config.tools.names):
+        return toolbox
+    made = SANDBOXES[config.sandbox.executor]
+    closed = made(specs=(), call=toolbox.call, put=store.put, read=store.read, limits=config.sandbox)
+    return GtaTools(config.tools.names, toolbox, Boxes(closed, store.read))
 
 
 def _critic(store: Store) -> Critic:

@@ -96,6 +96,7 @@ def _call(rest: str) -> tuple[str, Mapping[str, Json], str | None]:
     head = rest[: given.start()] if given else rest
     end = _END.search(head)
     head = (head[: end.start()] if end else head).strip(" \t\n*`")
+    arguments: Mapping[str, Json]
     if head.startswith(("{", "json")):
         whole, problem = _object(head)
         name = next((whole[key] for key in _NAMES if isinstance(whole.get(key), str)), "")
