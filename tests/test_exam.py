@@ -13,7 +13,7 @@ from sport import exam, loop, tables
 from sport.bench import gta, published
 from sport.bench.moves import as_call, as_code, read_code
 from sport.cli import app
-from sport.config import Bench, Config, Controller, Eval, SandboxSection
+from sport.config import Bench, Config, Controller, Eval, SandboxSection, load
 from sport.dialect import Dialect
 from sport.errors import ConfigError, InputError, RunError
 from sport.events import Silent
@@ -217,6 +217,23 @@ def test_every_row_passes_a_dry_run(row: Path) -> None:
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 0, done.exception
     assert "60 of 229 tasks" in done.output
+
+
+def test_there_is_a_row_for_everything_published_and_nothing_else() -> None:
+    rows = {path.stem: load(path) for path in (Path(__file__).parents[1] / "configs" / "rows").glob("*.toml")}
+    assert rows.keys() - {"nano"} == {*published.GTA, *published.GAIA}
+    assert all(config.bench.row == name for name, config in rows.items() if name != "nano")
+    assert {name for name, config in rows.items() if config.agent.planning} == {"warmup-gpt-4-turbo"}
+    assert {name for name, c in rows.items() if c.controller.dialect == "calls-1"} == {"lego-gpt-4", "lego-gpt-4o"}
+
+
+def test_a_dry_run_says_what_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    row = Path(__file__).parents[1] / "configs" / "rows" / "lego-gpt-4.toml"
+    done = CliRunner().invoke(app, ["eval", "gaia", str(row), "--data", str(made_up(tmp_path)), "--dry-run"])
+    assert done.exit_code == 0, done.exception
+    for words in ("6 questions", "OPENAI_API_KEY is not set", "GoogleSearch works with a search provider"):
+        assert words in done.output
 
 
 def test_the_table_sets_published_beside_measured() -> None:

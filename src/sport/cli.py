@@ -228,7 +228,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate greedily, without a critic: a benchmark with any controller, or the iteration of a RUN that is due."""
-    from sport import exam
+    from sport import exam, wire
 
     if what == "tasks" and data is None:
         data, config = config, own_config
@@ -251,9 +251,8 @@ def evaluate(
     settings = loaded.model_copy(update={"bench": loaded.bench.model_copy(update=named)})
     tasks = exam.check(settings.bench)
     if dry_run:
-        return _out().print(f"{settings.name}: {tasks}; {exam.lacking(settings)}", **_PLAIN)
-    from sport import wire
-
+        wanting = [f"{name} {why}" for name, why in wire.lacking(settings).items()]
+        return _out().print("; ".join([f"{settings.name}: {tasks}", exam.lacking(settings), *wanting]), **_PLAIN)
     wire.check(settings)
     return _examine(out or _fresh(f"{what}-{settings.name}"), settings)
 

@@ -9,6 +9,7 @@ exploration or tuning.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -80,8 +81,18 @@ def _own_tasks(bench: Bench) -> str:
 
 def lacking(config: Config) -> str:
     """What is not on this machine and would be needed, in words, for ``--dry-run``."""
-    folder = config.controller.folder
-    return "ready" if folder.is_dir() else f"the controller {folder} is not here yet (controller.checkpoint)"
+    controller, wanting = config.controller, []
+    if controller.kind == "endpoint":
+        name = controller.endpoint.key_env
+        if name is not None and not os.environ.get(name):
+            wanting.append(f"the environment variable {name} is not set (controller.endpoint.key_env)")
+    elif not controller.folder.is_dir():
+        wanting.append(f"the controller {controller.folder} is not here yet (controller.checkpoint)")
+    if controller.adapter is not None and not Path(controller.adapter).is_dir():
+        wanting.append(f"the adapter {controller.adapter} is not here yet (controller.adapter)")
+    if config.bench.kind == "gta" and not config.bench.similarity:
+        wanting.append("no weights for sentence similarity, so no figure of subjective answers (bench.similarity)")
+    return "; ".join(wanting) or "ready"
 
 
 async def run(kit: Kit) -> None:

@@ -61,11 +61,11 @@ def check(config: Config) -> None:
     """
     make("explore", 0, families=config.synth.families)
     Dialect(config.controller.dialect, ())
-    replayed = config.bench.kind == "gta" and not config.bench.images
-    wanting = {} if replayed else lacking(config)
+    wanting = lacking(config)
     if wanting:
         raise ConfigError("\n".join(f"tools.names: {name} {why}" for name, why in wanting.items()))
-    builtin(ours(config.tools.names))
+    if not _replayed(config):
+        builtin(ours(config.tools.names))
     if config.controller.kind == "endpoint":
         servers.check(config.controller.endpoint, "controller.endpoint")
         if config.controller.adapter is not None:
@@ -100,8 +100,8 @@ def similarity(config: Config) -> Sentences | None:
 
 def lacking(config: Config) -> dict[str, str]:
     """Tools of GTA among the configuration's that cannot work, each with the engine that it lacks and why."""
-    found = {}
-    for name in config.tools.names:
+    found: dict[str, str] = {}
+    for name in () if _replayed(config) else config.tools.names:
         for engine in ENGINES.get(name, ()):
             with boundary("tools", ConfigError) as caught:
                 builtin((engine,))
@@ -110,6 +110,11 @@ def lacking(config: Config) -> dict[str, str]:
             elif engine == "search" and not _provider(config):
                 found[name] = "works with a search provider: set tools.settings.search.options.provider"
     return found
+
+
+def _replayed(config: Config) -> bool:
+    """Whether GTA's reference stands in for all tools."""
+    return config.bench.kind == "gta" and not config.bench.images
 
 
 def _provider(config: Config) -> bool:
@@ -190,7 +195,7 @@ def _judge(store: Store) -> LLM | None:
 def _tools(store: Store) -> Box:
     """The tools of the configuration, or GTA's reference in their place where its pictures are not here."""
     config = store.config
-    if config.bench.kind == "gta" and not config.bench.images:
+    if _replayed(config):
         items = gta.load(Path(config.bench.data))
         turns = [turn for item in items for turn in item.turns]
         recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
