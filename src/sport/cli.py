@@ -282,7 +282,9 @@ def _examine(folder: Path, settings: Config | None) -> None:
         _figures(store, exam.comparable(store.config), unit="repeat", changes=False)
         for name, why in outcome.absent(store.config).items():
             _out().print(f"{name}: absent, {why}", **_PLAIN)
-        _out().print(f"one candidate a step, no verification; scores: {folder / 'scores.json'}", **_PLAIN)
+        for name, over in outcome.spread(store.metrics()).items() if store.config.bench.repeats > 1 else ():
+            _out().print(f"{name}: mean {over['mean']:.4f}, sd {over['sd']:.4f} over repeats", **_PLAIN)
+        _out().print(f"{outcome.manner(store.config)}; scores: {folder / 'scores.json'}", **_PLAIN)
 
 
 @app.command()

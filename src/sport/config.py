@@ -185,6 +185,7 @@ class Bench(Section):
     images: bool = Field(default=True, description="of GTA: False replays the reference's tool results; no comparison")
     step_by_step: bool = Field(default=True, description="of GTA: also ask for every step after the reference's prefix")
     repeats: int = Field(default=1, ge=1, description="whole evaluations, with seeds of their own")
+    candidates: int = Field(default=1, ge=1, description="more than 1: sampled as explore says, judged by the critic")
     row: str = Field(default="", description="name of the published row that this run stands beside")
     normalise: bool = Field(default=False, description="of GAIA: the controller restates answers; reported apart")
     judge: Judge = Judge()

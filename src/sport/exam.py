@@ -1,6 +1,7 @@
 """One benchmark from its data set to its figures: ``sport eval gta|gaia|world|tasks``.
 
-The controller answers greedily: no sampling of candidates, no verification. Every repeat is an iteration of the run, so
+The controller answers greedily, without sampling of candidates or verification, unless ``bench.candidates`` asks for
+both; what was done is named wherever figures are. Every repeat is an iteration of the run, so
 that a stopped evaluation goes on where it stood. What it leaves: trajectories and scores in the store, and beside it
 ``scores.json``, ``row.md`` and, for GAIA, ``leaderboard.jsonl``. What it never does: hand an item to synthesis,
 exploration or tuning.
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from sport import own
-from sport.agent.code import CodeAgent
+from sport.agent.code import GREEDY, CodeAgent
 from sport.bench import gaia, gaia_run, gta, outcome, tasks, world
 from sport.bench.gta_run import EndToEnd, StepByStep
 from sport.bench.gta_run import key as gta_key
@@ -28,6 +29,7 @@ from sport.bench.run import Figures, Further, Keyed, Scorer, evaluate
 from sport.bench.stepwise import Stepwise
 from sport.config import Bench, Config
 from sport.errors import ConfigError, InputError
+from sport.explore import template
 from sport.kit import Kit
 from sport.llm.base import LLM
 from sport.store import Store
@@ -241,9 +243,13 @@ def _add(store: Store, split: str, wanted: list[Keyed]) -> None:
 def _whole_tasks(kit: Kit, split: str, scorer: Scorer, figures: Figures | None, further: Further | None = None) -> Part:
     async def work(repeat: int) -> dict[str, Metric]:
         config = kit.config
+        n = config.bench.candidates
         agent = CodeAgent(
-            kit.llm, kit.dialect, kit.sandbox, kit.store, config.agent, seed=config.seed, iteration=repeat
-        )
+            kit.llm, kit.dialect, kit.sandbox, kit.store, config.agent, seed=config.seed, iteration=repeat,
+            n=n,
+            sampling=GREEDY if n == 1 else template(config.explore.model_copy(update={"temperatures": None})),
+            judge=None if n == 1 else kit.critic.judge,
+        )  # fmt: skip
         return await evaluate(
             kit.store, kit.store.tasks(split), agent, kit.llm, scorer,
             iteration=repeat, in_flight=config.eval.in_flight, progress=kit.progress, figures=figures,

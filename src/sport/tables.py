@@ -23,6 +23,7 @@ def beside(bench: Bench, measured: Sequence[tuple[int, str, Mapping[str, Metric]
     """
     known = published(bench.row, bench.kind)
     note = "" if bench.images else "; not comparable: without images"
+    note += f"; {bench.candidates} candidates a step, judged" if bench.candidates > 1 else ""
     table = Table("figure", title=f"{bench.kind} {bench.row or '(no published row)'}: per cent [95 % interval]{note}")
     for heading in ("published", "measured", "difference in points"):
         table.add_column(heading, justify="right")

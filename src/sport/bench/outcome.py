@@ -51,8 +51,9 @@ def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
         "caveat": caveat or None,
         "tools": _tools(config),
         "absent": absent(config) or None,
-        "candidates": None if config.bench.answers else 1,
-        "verification": False,
+        "web": config.tools.model_dump(mode="json").get("web"),
+        "candidates": None if config.bench.answers else config.bench.candidates,
+        "verification": config.critic.kind if config.bench.candidates > 1 else False,
         "repeats": config.bench.repeats,
         "metrics": [
             {"repeat": repeat, "split": split, "metrics": {name: m.model_dump() for name, m in found.items()}}
@@ -63,7 +64,7 @@ def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
     }
     try:
         (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-        notes = [caveat, *(f"{name}: absent, {why}" for name, why in absent(config).items())]
+        notes = [caveat, manner(config), *(f"{name}: absent, {why}" for name, why in absent(config).items())]
         (folder / "row.md").write_text(markdown(config.name, measured, notes), encoding="utf-8")
         if kind == "gaia":
             lines = [json.dumps(gaia_run.line(t), ensure_ascii=False) for t in store.trajectories("eval", 0)]
@@ -78,6 +79,18 @@ def absent(config: Config) -> dict[str, str]:
         why = "needs sentence similarity: weights of all-mpnet-base-v2 (bench.similarity)"
         return {"AnsAcc official": why, "AnsAcc official, with images": why}
     return {}
+
+
+def manner(config: Config) -> str:
+    """How answers came about, in words: they go where figures go."""
+    bench = config.bench
+    if bench.answers:
+        return f"answers made elsewhere ({bench.answers}); scorer {VERSIONS[bench.kind]}"
+    judged = f"{bench.candidates} candidates a step, judged by the critic {config.critic.kind!r}"
+    tools = _tools(config)
+    named = tools if isinstance(tools, str) else ", ".join(tools)
+    how = judged if bench.candidates > 1 else "one candidate a step, no verification"
+    return f"{how}; tools: {named}; scorer {VERSIONS[bench.kind]}"
 
 
 def _tools(config: Config) -> Json:
@@ -100,10 +113,17 @@ def spread(measured: Sequence[tuple[int, str, Mapping[str, Metric]]]) -> dict[st
 
 
 def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]], notes: Sequence[str]) -> str:
-    """A heading and one row a paper can take over: value [low, high] and denominator of every figure."""
+    """A heading and one row a paper can take over: value [low, high] and denominator of every figure.
+
+    With repeats: mean and standard deviation over them in place of the interval.
+    """
     columns = {f"{split}: {key}": metric for repeat, split, found in measured if repeat == 0
                for key, metric in found.items()}  # fmt: skip
     cells = [f"{m.show(m.value)} [{m.show(m.low)}, {m.show(m.high)}] (n={m.n})" for m in columns.values()]
+    if len({repeat for repeat, _, _ in measured}) > 1:
+        over = spread(measured)
+        found = [(m, over[name.replace(": ", " ", 1)]) for name, m in columns.items()]
+        cells = [f"{m.show(o['mean'])}, sd {m.show(o['sd'])} (n={m.n})" for m, o in found]
     note = "".join(f"\n{one}\n" for one in notes if one)
     rule = "|".join(["---"] * (len(columns) + 1))
     return f"| method | {' | '.join(columns)} |\n|{rule}|\n| {name} | {' | '.join(cells)} |\n{note}"
