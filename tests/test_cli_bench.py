@@ -53,6 +53,8 @@ def test_answers_made_elsewhere_are_scored_by_all_rules_and_nothing_else(tmp_pat
     assert found["AnsAcc mended, objective"]["value"] == 1 and found["AnsAcc mended, objective"]["n"] == len(RIGHT)
     assert scores["tools"] is None and "all-mpnet-base-v2" in scores["absent"]["AnsAcc official"]
     assert "41 of 60 tasks have an answer" in done.output
+    again = CliRunner().invoke(app, ["eval", str(tmp_path / "run")])
+    assert isinstance(again.exception, RunError) and "made elsewhere" in str(again.exception)
 
 
 def test_numbers_of_tasks_and_the_leaderboards_columns_are_understood(tmp_path: Path) -> None:

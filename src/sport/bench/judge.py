@@ -1,7 +1,8 @@
 """A language model's word on answers: whether one says the same as the wanted one, or what it is in GAIA's form.
 
-Both are asked once for every (model, words) and kept in the run's cache, so that a stopped evaluation pays for none of
-them again. A reply that cannot be read is asked for once more; then the answer stays unscored, which is not wrong.
+Both are asked once for every (model, words) and kept in the run's cache: an evaluation that was stopped pays for none
+of them again, one that was killed for the last 31 at most. A reply that cannot be read is asked for once more; then the
+answer stays unscored, which is not wrong.
 """
 
 from __future__ import annotations
