@@ -167,7 +167,7 @@ def test_with_sentence_similarity_the_official_figures_are_there(tmp_path: Path)
 
 def test_sentences_are_embedded_once_by_a_directory_that_was_saved(tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     words = Tokenizer.from_file(str(Path(wire.__file__).parent / "nano" / "tokenizer.json"))
     SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu").save(str(tmp_path / "m"))
