@@ -277,6 +277,8 @@ def _examine(folder: Path, settings: Config | None) -> None:
     from sport import exam
     from sport.bench import outcome
 
+    if settings is None and _saved(folder).bench.answers:
+        raise RunError(f"{folder}: holds answers that were made elsewhere; score them anew with: sport score")
     with _opened(folder, settings, "eval") as store:
         _drive(store, exam.run)
         _figures(store, exam.comparable(store.config), unit="repeat", changes=False)

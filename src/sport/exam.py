@@ -28,7 +28,7 @@ from sport.bench.moves import FORMS, form
 from sport.bench.run import Figures, Further, Keyed, Scorer, evaluate
 from sport.bench.stepwise import Stepwise
 from sport.config import Bench, Config
-from sport.errors import ConfigError, InputError, RunError
+from sport.errors import ConfigError, InputError
 from sport.explore import template
 from sport.kit import Kit
 from sport.llm.base import LLM
@@ -101,11 +101,9 @@ async def run(kit: Kit) -> None:
     """Evaluate as often as the configuration says; done repeats are left alone. Then write the outcome's files.
 
     Raises:
-        UserError: as :func:`check`, a data set that is not the one the run began with, or answers made elsewhere.
+        UserError: as :func:`check`, or a data set that is not the one the run began with.
     """
     store, bench = kit.store, kit.config.bench
-    if bench.answers:
-        raise RunError(f"{store.folder}: holds answers that were made elsewhere; score them anew with: sport score")
     check(bench)
     parts = {"gta": _gta, "gaia": _gaia, "world": _world, "tasks": _tasks}[bench.kind](kit)
     due = [repeat for repeat in range(bench.repeats) if store.stage_done(repeat, "eval") is None]
