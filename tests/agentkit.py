@@ -67,9 +67,9 @@ async def sandbox(tools: Tools | None = None, wall_s: float = 5.0) -> AsyncItera
         await box.stop()
 
 
-def agent(llm, box, record, *, n=1, judge=None, seed=0, **limits) -> CodeAgent:
+def agent(llm, box, record, *, n=1, judge=None, seed=0, dialect="react-1", **limits) -> CodeAgent:
     return CodeAgent(
-        llm, Dialect("react-1", [LOOK]), box, record, config.Agent(**limits), seed=seed, iteration=0, n=n,
+        llm, Dialect(dialect, [LOOK]), box, record, config.Agent(**limits), seed=seed, iteration=0, n=n,
         sampling=Sampling(temperature=1.0 if n > 1 else 0.0), judge=judge,
     )  # fmt: skip
 

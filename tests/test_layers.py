@@ -21,16 +21,23 @@ SOURCE = ROOT / "src" / "sport"
 # A room is a file or folder directly below sport/; a few files share one room.
 FLOORS = {
     0: {"types", "errors", "events", "seeds", "answers"},
-    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes", "wording", "structured"},
+    1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes", "wording", "structured", "own"},
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
     5: {"kit", "estimate", "hosting", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"},
+    6: {"cli", "cli_bench", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"},
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
-    **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render", "wire_synth": "wire", "wire_t3": "wire"},
+    **{
+        "adapters": "checkpoint",
+        "bases": "checkpoint",
+        "eyes": "render",
+        "wire_synth": "wire",
+        "wire_t3": "wire",
+        "wire_bench": "wire",
+    },
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
@@ -49,6 +56,8 @@ ALLOWED = {
     ("cli", "cli_tools"): "one door's commands are added by the other",
     ("cli", "cli_tune"): "one door's commands are added by the other",
     ("cli", "cli_t3"): "one door's commands are added by the other",
+    ("cli", "cli_bench"): "one door's commands are added by the other",
+    ("cli_bench", "tables"): "one door draws for the other",
     ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
     ("cli", "tables"): "one door draws for the other",
@@ -81,15 +90,15 @@ FENCES = {
         "tools.segmentation",
     ),
     "peft": ("checkpoint", "adapters", "tune", "llm.local", "llm.embed"),
-    "sentence_transformers": ("checkpoint", "tune", "llm.embed"),
+    "sentence_transformers": ("checkpoint", "tune", "llm.embed", "llm.similar"),
     "openai": ("llm",),
     "httpx": ("llm", "tools"),
     "httpx2": ("llm", "tools"),
     "mcp": ("tools.mcp",),
     "smolagents": (),
     "requests": ("llm", "tools"),
-    "typer": ("cli", "cli_t3", "cli_tools", "cli_tune"),
-    "rich": ("cli", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"),
+    "typer": ("cli", "cli_bench", "cli_t3", "cli_tools", "cli_tune"),
+    "rich": ("cli", "cli_bench", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sport import cli_t3, cli_tools, cli_tune
+from sport import cli_bench, cli_t3, cli_tools, cli_tune
 from sport.errors import CheckpointError, FatalModelError, InputError, RunError, SportError, TuningError, UserError
 from sport.progress import Watcher, span, watcher
 
@@ -199,17 +199,54 @@ def _do_stage(name: str, folder: Path, iteration: int | None) -> None:
 
 
 _stage("synth", "Write, check and keep the tasks of an iteration.")
-_stage("explore", "Sample and judge candidates step by step.")
 _stage("pairs", "Read preference pairs off the explored trajectories.")
 cli_tune.add(app, _do_stage)
 cli_t3.add(app, start)
 cli_tools.add(app)
 
 
+@app.command()
+def explore(
+    what: Annotated[
+        Path | None, typer.Argument(metavar="RUN|CONFIG", help="a run; with --tasks a TOML file, default all defaults")
+    ] = None,
+    tasks: Annotated[Path | None, typer.Option("--tasks", metavar="FILE", help="JSON lines of your own tasks.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Change one setting.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Directory of this run.")] = None,
+    iteration: Iteration = None,
+) -> None:
+    """Sample and judge candidates step by step: a run's tasks, or your own, whose answers stay hidden."""
+    if tasks is None:
+        if what is None or overrides or out is not None:
+            raise InputError("say which run: sport explore RUN; or your own tasks: sport explore --tasks FILE [CONFIG]")
+        return _do_stage("explore", what, iteration)
+    from sport import own, wire
+    from sport.config import load
+
+    each = [f"synth.tasks_file={json.dumps(str(tasks))}", f"synth.tasks={len(own.load(tasks))}", "iterations=1"]
+    settings = load(what, [*each, *(overrides or ())])
+    wire.check(settings)
+
+    async def work(kit: Any) -> None:
+        from sport import loop
+
+        await loop.stage(kit, "synth", 1)
+        await loop.stage(kit, "explore", 1)
+
+    with _opened(out or _fresh(f"explore-{settings.name}"), settings) as store:
+        _drive(store, work)
+        states = store.stages()[-1][3] or {}
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        _out().print(f"explored: {counts}; run: {store.folder}; next: sport pairs {_quoted(store.folder)}", **_PLAIN)
+
+
 @app.command("eval")
 def evaluate(
-    what: Annotated[str, typer.Argument(metavar="gta|gaia|world|RUN", help="a benchmark, or a run to go on with")],
-    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="a TOML file, for a benchmark")] = None,
+    what: Annotated[str, typer.Argument(metavar="gta|gaia|world|tasks|RUN", help="a benchmark, or a run")],
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="a TOML file, for a benchmark; FILE.jsonl for tasks")
+    ] = None,
+    own_config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="a TOML file, for tasks")] = None,
     data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set.")] = None,
     split: Annotated[str | None, typer.Option("--split", metavar="validation|test", help="Of GAIA.")] = None,
     level: Annotated[int | None, typer.Option("--level", metavar="1|2|3", help="Of GAIA.")] = None,
@@ -225,13 +262,19 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate greedily, without a critic: a benchmark with any controller, or the iteration of a RUN that is due."""
-    from sport import exam
+    from sport import exam, wire, wire_bench
 
-    if what not in ("gta", "gaia", "world"):
+    if what == "tasks" and data is None:
+        data, config = config, own_config
+    elif own_config is not None:
+        raise InputError(f"{own_config}: one CONFIG is enough")
+    if what not in ("gta", "gaia", "world", "tasks"):
         if config is not None or overrides or out is not None or data is not None:
-            raise InputError(f"{what}: no benchmark (gta, gaia, world); a run takes its configuration from itself")
+            raise InputError(
+                f"{what}: no benchmark (gta, gaia, world, tasks); a run takes its configuration from itself"
+            )
         return _go_on(Path(what), iteration)
-    if config is None:
+    if config is None and what != "tasks":
         raise InputError(f"say with what: sport eval {what} CONFIG, for example configs/rows/nano.toml")
     from sport.config import load
 
@@ -242,9 +285,8 @@ def evaluate(
     settings = loaded.model_copy(update={"bench": loaded.bench.model_copy(update=named)})
     tasks = exam.check(settings.bench)
     if dry_run:
-        return _out().print(f"{settings.name}: {tasks}; {exam.lacking(settings)}", **_PLAIN)
-    from sport import wire
-
+        wanting = [f"{name} {why}" for name, why in wire_bench.lacking(settings).items()]
+        return _out().print("; ".join([f"{settings.name}: {tasks}", exam.lacking(settings), *wanting]), **_PLAIN)
     wire.check(settings)
     return _examine(out or _fresh(f"{what}-{settings.name}"), settings)
 
@@ -267,11 +309,18 @@ def _go_on(folder: Path, iteration: int | None) -> None:
 def _examine(folder: Path, settings: Config | None) -> None:
     """A benchmark from where it stands to its table."""
     from sport import exam
+    from sport.bench import outcome
 
+    if settings is None and _saved(folder).bench.answers:
+        raise RunError(f"{folder}: holds answers that were made elsewhere; score them anew with: sport score")
     with _opened(folder, settings, "eval") as store:
         _drive(store, exam.run)
         _figures(store, exam.comparable(store.config), unit="repeat", changes=False)
-        _out().print(f"one candidate a step, no verification; scores: {folder / 'scores.json'}", **_PLAIN)
+        for name, why in outcome.absent(store.config).items():
+            _out().print(f"{name}: absent, {why}", **_PLAIN)
+        for name, over in outcome.spread(store.metrics()).items() if store.config.bench.repeats > 1 else ():
+            _out().print(f"{name}: mean {over['mean']:.4f}, sd {over['sd']:.4f} over repeats", **_PLAIN)
+        _out().print(f"{outcome.manner(store.config)}; scores: {folder / 'scores.json'}", **_PLAIN)
 
 
 @app.command()
@@ -285,6 +334,9 @@ def table(
     for folder in folders:
         with Store.view(folder) as store:
             _out().print(tables.beside(store.config.bench, store.metrics()))
+
+
+cli_bench.add(app, lambda name: _fresh(name), lambda store: _figures(store, unit="repeat", changes=False))
 
 
 @app.command()

@@ -138,6 +138,7 @@ class Synth(Section):
 
     kind: Literal["world", "llm"] = "world"
     tasks: int = Field(default=60, ge=1)
+    tasks_file: str = Field(default="", description="JSON lines of one's own tasks, explored in place of written ones")
     families: tuple[str, ...] = (
         "scene", "chart", "label", "receipt", "document", "menu", "scene", "timetable", "paper", "lookup",
     )  # fmt: skip
@@ -187,6 +188,7 @@ class Agent(Section):
     max_steps: int = Field(default=8, ge=1)
     max_errors: int = Field(default=5, ge=1)
     max_new_tokens: int = Field(default=512, ge=1)
+    planning: int = Field(default=0, ge=0, description="a plan first, and again after so many steps; 0 is off")
 
 
 class Explore(Section):
@@ -296,17 +298,30 @@ class Eval(Section):
     in_flight: int = Field(default=32, ge=1)
 
 
-class Bench(Section):
-    """A benchmark, for ``sport eval gta|gaia|world``; a run with one explores nothing and tunes nothing."""
+class Judge(Section):
+    """Who says whether an answer is right where a task's scorer is ``judge``."""
 
-    kind: Literal["none", "gta", "gaia", "world"] = "none"
-    data: str = Field(default="", description="folder of the data set; the embedded world needs none")
+    endpoint: Endpoint = Endpoint()
+
+
+class Bench(Section):
+    """A benchmark, for ``sport eval gta|gaia|world|tasks``; a run with one explores nothing and tunes nothing."""
+
+    kind: Literal["none", "gta", "gaia", "world", "tasks"] = "none"
+    data: str = Field(default="", description="folder of the data set, or file of tasks; the world needs none")
     split: str = Field(default="validation", description="of GAIA: validation or test")
     level: int | None = Field(default=None, description="of GAIA: only this one")
     images: bool = Field(default=True, description="of GTA: False replays the reference's tool results; no comparison")
     step_by_step: bool = Field(default=True, description="of GTA: also ask for every step after the reference's prefix")
     repeats: int = Field(default=1, ge=1, description="whole evaluations, with seeds of their own")
+    candidates: int = Field(default=1, ge=1, description="more than 1: sampled as explore says, judged by the critic")
     row: str = Field(default="", description="name of the published row that this run stands beside")
+    normalise: bool = Field(default=False, description="of GAIA: the controller restates answers; reported apart")
+    judge: Judge = Judge()
+    similarity: str = Field(
+        default="", description="of GTA: folder of all-mpnet-base-v2; without it no subjective score"
+    )
+    answers: str = Field(default="", description="of sport score: a file of answers made elsewhere; nothing is run")
 
 
 class SandboxSection(Section):

@@ -16,7 +16,7 @@ from sport.errors import ConfigError
 from sport.types import Image, Message, Observation, Step, Task, Text, ToolSpec
 from sport.wording import environment, version
 
-NAMES = ("nano-1", "react-1", "t3")
+NAMES = ("nano-1", "react-1", "calls-1", "t3")
 """``t3`` is the form in which T3's and SPORT's data were released; steps are numbered from 0 there."""
 _PARTS = ("system", "task", "observation")
 

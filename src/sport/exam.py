@@ -1,6 +1,7 @@
-"""One benchmark from its data set to its figures: ``sport eval gta|gaia|world CONFIG``.
+"""One benchmark from its data set to its figures: ``sport eval gta|gaia|world|tasks``.
 
-The controller answers greedily: no sampling of candidates, no verification. Every repeat is an iteration of the run, so
+The controller answers greedily, without sampling of candidates or verification, unless ``bench.candidates`` asks for
+both; what was done is named wherever figures are. Every repeat is an iteration of the run, so
 that a stopped evaluation goes on where it stood. What it leaves: trajectories and scores in the store, and beside it
 ``scores.json``, ``row.md`` and, for GAIA, ``leaderboard.jsonl``. What it never does: hand an item to synthesis,
 exploration or tuning.
@@ -9,6 +10,7 @@ exploration or tuning.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,15 +18,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sport.agent.code import CodeAgent
-from sport.bench import gaia, gaia_run, gta, outcome, world
+from sport import own
+from sport.agent.code import GREEDY, CodeAgent
+from sport.bench import gaia, gaia_run, gta, outcome, tasks, world
 from sport.bench.gta_run import EndToEnd, StepByStep
 from sport.bench.gta_run import key as gta_key
-from sport.bench.run import Figures, Keyed, Scorer, evaluate
+from sport.bench.judge import Asking
+from sport.bench.moves import FORMS, form
+from sport.bench.run import Figures, Further, Keyed, Scorer, evaluate
 from sport.bench.stepwise import Stepwise
 from sport.config import Bench, Config
 from sport.errors import ConfigError, InputError
+from sport.explore import template
 from sport.kit import Kit
+from sport.llm.base import LLM
 from sport.store import Store
 from sport.tools.reference import placeholder
 from sport.types import Metric, Task
@@ -50,7 +57,10 @@ def check(bench: Bench) -> str:
     if bench.kind == "world":
         return "the embedded world"
     if not bench.data:
-        raise ConfigError(f"bench.data: {bench.kind} needs its data set: give --data DIR (see docs/BENCHMARKS.md)")
+        given = "sport eval tasks FILE.jsonl" if bench.kind == "tasks" else "--data DIR"
+        raise ConfigError(f"bench.data: {bench.kind} needs its data set: give {given} (see docs/BENCHMARKS.md)")
+    if bench.kind == "tasks":
+        return _own_tasks(bench)
     if bench.kind == "gaia":
         return f"{len(gaia.load(Path(bench.data), bench.split, bench.level))} questions"
     items = gta.load(Path(bench.data))
@@ -59,10 +69,32 @@ def check(bench: Bench) -> str:
     return f"{len(items)} of {gta.TASKS} tasks"
 
 
+def _own_tasks(bench: Bench) -> str:
+    found = own.load(Path(bench.data))
+    judged = sum(one.line.rule == "judge" for one in found)
+    if judged and not bench.judge.endpoint.base_urls:
+        raise ConfigError(
+            f"bench.judge.endpoint: {judged} of {len(found)} tasks of {bench.data} are scored by a judge; name its "
+            "base_urls and model, or give those tasks another scorer"
+        )
+    unscored = sum(one.line.rule is None for one in found)
+    return f"{len(found)} tasks" + (f", {unscored} of them without an answer to score by" if unscored else "")
+
+
 def lacking(config: Config) -> str:
     """What is not on this machine and would be needed, in words, for ``--dry-run``."""
-    folder = config.controller.folder
-    return "ready" if folder.is_dir() else f"the controller {folder} is not here yet (controller.checkpoint)"
+    controller, wanting = config.controller, []
+    if controller.kind == "endpoint":
+        name = controller.endpoint.key_env
+        if name is not None and not os.environ.get(name):
+            wanting.append(f"the environment variable {name} is not set (controller.endpoint.key_env)")
+    elif not controller.folder.is_dir():
+        wanting.append(f"the controller {controller.folder} is not here yet (controller.checkpoint)")
+    if controller.adapter is not None and not Path(controller.adapter).is_dir():
+        wanting.append(f"the adapter {controller.adapter} is not here yet (controller.adapter)")
+    if config.bench.kind == "gta" and not config.bench.similarity:
+        wanting.append("no weights for sentence similarity, so no figure of subjective answers (bench.similarity)")
+    return "; ".join(wanting) or "ready"
 
 
 async def run(kit: Kit) -> None:
@@ -73,7 +105,7 @@ async def run(kit: Kit) -> None:
     """
     store, bench = kit.store, kit.config.bench
     check(bench)
-    parts = {"gta": _gta, "gaia": _gaia, "world": _world}[bench.kind](kit)
+    parts = {"gta": _gta, "gaia": _gaia, "world": _world, "tasks": _tasks}[bench.kind](kit)
     due = [repeat for repeat in range(bench.repeats) if store.stage_done(repeat, "eval") is None]
     store.set_state("running")
     try:
@@ -134,19 +166,21 @@ def _gta(kit: Kit) -> list[Part]:
             found[name] = item
     for split, added in splits.items():
         _add(kit.store, split, added)
-    whole, steps = EndToEnd(), StepByStep(gta.all_tools(items))
+    written = form(kit.dialect.name)
+    whole = EndToEnd(kit.similarity, python=written is FORMS["code"])
+    steps = StepByStep(gta.all_tools(items), kit.similarity, written)
     parts = [_whole_tasks(kit, "gta", whole.score, whole.figures)]
     return [*parts, Part("gta-steps", partial(_stepwise, kit, found, steps))] if bench.step_by_step else parts
 
 
 async def _stepwise(kit: Kit, items: Mapping[str, gta.Item], scorer: StepByStep, repeat: int) -> dict[str, Metric]:
-    config, store, tasks = kit.config, kit.store, kit.store.tasks("gta-steps")
+    config, store, asked = kit.config, kit.store, kit.store.tasks("gta-steps")
     asking = Stepwise(
         kit.llm, kit.dialect, store, seed=config.seed, max_new_tokens=config.agent.max_new_tokens
     )  # fmt: skip
-    await asking.run(tasks, items, iteration=repeat, in_flight=config.eval.in_flight, progress=kit.progress)
+    await asking.run(asked, items, iteration=repeat, in_flight=config.eval.in_flight, progress=kit.progress)
     rows = []
-    for task in tasks:
+    for task in asked:
         trajectory, key = store.trajectory(f"eval.{repeat}.{task.id}"), store.key(task.id)
         assert key is not None  # they were added together
         rows.append(scorer.score(trajectory, key))
@@ -162,7 +196,26 @@ def _gaia(kit: Kit) -> list[Part]:
         task = Task(id=question.id, query=question.query, files=files, origin="gaia")
         added.append((task, gaia_run.key(question)))
     _add(kit.store, f"gaia-{bench.split}", added)
-    return [_whole_tasks(kit, f"gaia-{bench.split}", gaia_run.score, gaia_run.figures)]
+    further = gaia_run.normalising(_asking(kit, kit.llm), kit.config.eval.in_flight) if bench.normalise else None
+    return [_whole_tasks(kit, f"gaia-{bench.split}", gaia_run.score, gaia_run.figures, further)]
+
+
+def _tasks(kit: Kit) -> list[Part]:
+    added: list[Keyed] = []
+    for one in own.load(Path(kit.config.bench.data)):
+        files = tuple(kit.store.put(name, data) for name, data in one.files.items())
+        added.append((Task(id=one.id, query=one.query, files=files, origin="user"), tasks.key(one, one.id)))
+    _add(kit.store, "tasks", added)
+    further = tasks.judging(_asking(kit, kit.judge), kit.config.eval.in_flight) if kit.judge is not None else None
+    return [_whole_tasks(kit, "tasks", tasks.score, tasks.figures, further)]
+
+
+def _asking(kit: Kit, llm: LLM) -> Asking:
+    """Questions to a model about answers; what it is called is part of what replies are kept under."""
+    config = kit.config
+    judged = config.bench.judge.endpoint.model
+    own_name = f"{config.controller.kind} {config.controller.checkpoint} {config.controller.endpoint.model}"
+    return Asking(llm, judged if llm is kit.judge else own_name, kit.store.cache())
 
 
 def _world(kit: Kit) -> list[Part]:
@@ -175,27 +228,32 @@ def _world(kit: Kit) -> list[Part]:
     return [_whole_tasks(kit, config.eval.split, world.score, None)]
 
 
-def _add(store: Store, split: str, tasks: list[Keyed]) -> None:
+def _add(store: Store, split: str, wanted: list[Keyed]) -> None:
     """Put the tasks into the store, or see that they are the ones that lie there."""
     there = store.tasks(split)
-    if there and there != [task for task, _ in tasks]:
+    if there and there != [task for task, _ in wanted]:
         raise InputError(
             f"{store.folder}: the data set is not the one that this run began with ({len(there)} tasks then, "
-            f"{len(tasks)} now, or other words or files); begin a new run"
+            f"{len(wanted)} now, or other words or files); begin a new run"
         )
-    for ordinal, (task, key) in enumerate(tasks):
+    for ordinal, (task, key) in enumerate(wanted):
         store.add_task(task, key, split=split, iteration=0, ordinal=ordinal)
 
 
-def _whole_tasks(kit: Kit, split: str, scorer: Scorer, figures: Figures | None) -> Part:
+def _whole_tasks(kit: Kit, split: str, scorer: Scorer, figures: Figures | None, further: Further | None = None) -> Part:
     async def work(repeat: int) -> dict[str, Metric]:
         config = kit.config
+        n = config.bench.candidates
         agent = CodeAgent(
-            kit.llm, kit.dialect, kit.sandbox, kit.store, config.agent, seed=config.seed, iteration=repeat
-        )
+            kit.llm, kit.dialect, kit.sandbox, kit.store, config.agent, seed=config.seed, iteration=repeat,
+            n=n,
+            sampling=GREEDY if n == 1 else template(config.explore.model_copy(update={"temperatures": None})),
+            judge=None if n == 1 else kit.critic.judge,
+        )  # fmt: skip
         return await evaluate(
             kit.store, kit.store.tasks(split), agent, kit.llm, scorer,
             iteration=repeat, in_flight=config.eval.in_flight, progress=kit.progress, figures=figures,
+            further=further,
         )  # fmt: skip
 
     return Part(split, work)

@@ -66,16 +66,17 @@ def check(one: Entry, tools: config.Tools) -> None:
         servers.check(settings.endpoint, f"{where}.endpoint")
 
 
-def toolbox(store: Store, model: MakeModel) -> Toolbox:
+def toolbox(store: Store, model: MakeModel, tools: config.Tools) -> Toolbox:
     """The box of a run, not started yet. Raises ConfigError as :func:`entries`."""
-    tools = store.config.tools
     made: list[Toolbox] = []
 
     async def call(name: str, arguments: Mapping[str, Any]) -> Answered:
         """Of the box that is being made: a tool that asks others asks them there."""
         return await made[0].call(name, arguments)
 
-    bound = [_Binding(store, model, one).bound(call) if isinstance(one, Hosted) else one for one in entries(tools)]
+    bound = [
+        _Binding(store, model, one, tools).bound(call) if isinstance(one, Hosted) else one for one in entries(tools)
+    ]
     made.append(
         Toolbox(
             bound,
@@ -92,11 +93,11 @@ def toolbox(store: Store, model: MakeModel) -> Toolbox:
 class _Binding:
     """A tool and the model that it asks."""
 
-    def __init__(self, store: Store, model: MakeModel, one: Hosted) -> None:
+    def __init__(self, store: Store, model: MakeModel, one: Hosted, tools: config.Tools) -> None:
         self._store = store
         self._model = model
         self._one = one
-        self._settings = _settings(one, store.config.tools)
+        self._settings = _settings(one, tools)
         self._where = f"tools.settings.{one.spec.name}"
 
     def bound(self, call: Callable[..., Any]) -> Hosted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +55,8 @@ class Kit:
 
     ``tune`` and ``imitate`` are None where weights are out of reach; ``specs`` tell of the tools. ``helpers`` are the
     models of other roles than the controller's; their connections are kept while stages run.
+
+    ``similarity`` (cosine of two sentences) and ``judge`` (of answers) are None where no benchmark asks for them.
     """
 
     config: Config
@@ -71,3 +73,5 @@ class Kit:
     specs: tuple[ToolSpec, ...] = ()
     helpers: tuple[LLM, ...] = ()
     imitate: Imitate | None = None
+    similarity: Callable[[str, str], float] | None = None
+    judge: LLM | None = None

@@ -126,3 +126,45 @@ def unpaired(first: Metric, second: Metric) -> Difference:
     down = math.hypot(second.value - second.low, first.high - first.value)
     up = math.hypot(second.high - second.value, first.value - first.low)
     return Difference(change, max(-1.0, change - down), min(1.0, change + up))
+
+
+def sign_test(better: int, worse: int) -> float:
+    """The two-sided p of so many pairs that changed for the better and for the worse, if either were as likely.
+
+    Exact (binomial); with right or wrong answers to the same tasks it is McNemar's test (1947). No change at all: 1.
+
+    >>> sign_test(8, 1), sign_test(0, 0)
+    (0.0390625, 1.0)
+
+    Raises:
+        ValueError: a negative count.
+    """
+    if better < 0 or worse < 0:
+        raise ValueError(f"{better} and {worse} are no counts")
+    changed = better + worse
+    tail = sum(math.comb(changed, k) for k in range(min(better, worse) + 1))
+    return min(1.0, math.ldexp(tail, 1 - changed))
+
+
+def paired_ratios(
+    before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]], seed: int = 0, rounds: int = 5000
+) -> Difference:
+    """How ``sum(parts) / sum(wholes)`` changed over the same tasks, each a (part, whole), resampled over tasks.
+
+    With wholes of 1 it is :func:`paired_bootstrap`. A resample in which a sum of wholes is nothing is left out.
+
+    Raises:
+        ValueError: nothing to compare, lists of different lengths, or wholes that sum to nothing.
+    """
+    if len(before) != len(after) or len(before) == 0:
+        raise ValueError(f"cannot pair {len(before)} figures with {len(after)}")
+    old, new = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    if old[:, 1].sum() <= 0 or new[:, 1].sum() <= 0:
+        raise ValueError("no denominator: nothing was counted")
+    chosen = np.random.default_rng(seed).integers(0, len(old), size=(rounds, len(old)))
+    was, now = old[chosen].sum(axis=1), new[chosen].sum(axis=1)
+    sound = (was[:, 1] > 0) & (now[:, 1] > 0)
+    changes = now[sound, 0] / now[sound, 1] - was[sound, 0] / was[sound, 1]
+    value = float(new[:, 0].sum() / new[:, 1].sum() - old[:, 0].sum() / old[:, 1].sum())
+    low, high = np.percentile(changes, [2.5, 97.5])
+    return Difference(value, min(value, float(low)), max(value, float(high)))

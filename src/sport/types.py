@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Json = Any  # a value that JSON can hold
 
-Outcome = Literal["ok", "error", "timeout", "died", "refused", "unparsed"]
+Outcome = Literal["ok", "error", "timeout", "died", "refused", "unparsed", "planned"]
 EndState = Literal["answered", "step_limit", "error_limit", "unverified", "failed"]
 Purpose = Literal["explore", "eval"]
 

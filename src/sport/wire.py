@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sport import adapters, checkpoint, hosting, wire_synth, wire_t3
-from sport.bench import gta
+from sport import adapters, checkpoint, wire_bench, wire_synth, wire_t3
 from sport.config import Config, Endpoint, endpoints
 from sport.dialect import Dialect, system_prompt
 from sport.errors import ConfigError
@@ -25,8 +24,7 @@ from sport.sandbox.unsafe import WARNING, UnsafeSandbox
 from sport.seeds import derive
 from sport.store import Store
 from sport.t3 import Parts
-from sport.tools.reference import ReferenceTools
-from sport.tools.toolbox import Toolbox
+from sport.tools.gta.box import Box
 from sport.types import Json, Pair, ToolSpec, Trajectory
 from sport.verify import judge
 from sport.verify.base import Critic
@@ -52,7 +50,7 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
-    worded(config, [entry.spec for entry in hosting.entries(config.tools)])
+    worded(config, [entry.spec for entry in wire_bench.entries(config)])
     wire_t3.check(config)
     for where, settings in endpoints(config).items():
         servers.check(settings, where)
@@ -63,6 +61,7 @@ def check(config: Config) -> None:
         )
     if "critic.endpoint" in endpoints(config):
         judge.checked_prompt(config.critic, "critic")
+    wire_bench.check(config)
     temperatures = config.explore.temperatures
     if temperatures is not None and len(temperatures) != config.explore.n:
         raise ConfigError(
@@ -81,7 +80,7 @@ def build(store: Store, progress: Progress) -> Kit:
     """
     config = store.config
     check(config)
-    toolbox = _tools(store)
+    toolbox = wire_bench.tools(store, endpoint, SANDBOXES[config.sandbox.executor])
     dialect = worded(config, toolbox.specs)
     store.keep_prompt(dialect.version, dialect.text)
     llm, tune, imitate = _controller(store, dialect, progress)
@@ -103,6 +102,8 @@ def build(store: Store, progress: Progress) -> Kit:
         specs=tuple(toolbox.specs),
         helpers=helpers,
         imitate=imitate,
+        similarity=wire_bench.similarity(config),
+        judge=wire_bench.judge(store, endpoint),
     )
 
 
@@ -118,7 +119,7 @@ def t3(kit: Kit) -> Parts:
     return wire_t3.parts(kit, endpoint)
 
 
-def sandbox(store: Store, toolbox: Toolbox | ReferenceTools) -> Sandbox:
+def sandbox(store: Store, toolbox: Box) -> Sandbox:
     """The executor that the configuration names, not started yet. One without walls is noted in the run's log."""
     limits = store.config.sandbox
     if limits.executor == "unsafe":
@@ -151,18 +152,7 @@ def endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
     return wire_synth.engine(store, role, settings, store.read)
 
 
-def _tools(store: Store) -> Toolbox | ReferenceTools:
-    """The tools of the configuration, or GTA's reference in their place where its pictures are not here."""
-    config = store.config
-    if config.bench.kind == "gta" and not config.bench.images:
-        items = gta.load(Path(config.bench.data))
-        turns = [turn for item in items for turn in item.turns]
-        recorded = [(t.move.name, t.move.arguments, t.result) for t in turns if t.result is not None]
-        return ReferenceTools(gta.all_tools(items), recorded)
-    return hosting.toolbox(store, endpoint)
-
-
-def _critic(store: Store, toolbox: Toolbox | ReferenceTools) -> tuple[Critic, tuple[LLM, ...]]:
+def _critic(store: Store, toolbox: Box) -> tuple[Critic, tuple[LLM, ...]]:
     """Who judges steps, and the models behind him. Where no step is judged, no model is needed for it."""
     settings = store.config.critic
     if settings.kind == "random":

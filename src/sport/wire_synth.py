@@ -25,6 +25,7 @@ from sport.synth.documents import Documents
 from sport.synth.journal import Journal
 from sport.synth.judge import JudgeCheck, NoCheck
 from sport.synth.near import Excluded, Known
+from sport.synth.own import KeepAll, OwnWriter
 from sport.synth.pictures import Library, Painted
 from sport.synth.prompts import prompts
 from sport.synth.queries import WorldWriter
@@ -86,6 +87,8 @@ def parts(
         UserError: as :func:`check`, a key that is not set, or local weights that cannot be loaded.
     """
     config = store.config
+    if config.synth.tasks_file:
+        return OwnWriter(Path(config.synth.tasks_file), config.synth.tasks), KeepAll()
     if config.synth.kind == "world":
         rules = RuleCheck(call, store.read) if config.synth.check.enabled else NoCheck()
         return WorldWriter(config.synth, config.seed), rules

@@ -117,3 +117,21 @@ def test_a_folder_without_metadata_and_a_file_that_is_no_json(tmp_path: Path) ->
     (tmp_path / "metadata.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="parquet"):
         gaia.load(tmp_path)
+
+
+WORDS = st.lists(st.text(alphabet="abcXYZ", min_size=1, max_size=5), min_size=2, max_size=5)
+
+
+@given(WORDS, st.randoms(use_true_random=False))
+def test_lists_are_right_in_their_order_alone(words: list[str], random) -> None:
+    shuffled = random.sample(words, len(words))
+    same = [word.lower() for word in shuffled] == [word.lower() for word in words]
+    assert right(", ".join(shuffled), ",".join(words)) is same
+    assert right(";  ".join(word.swapcase() for word in words), ", ".join(words))
+    assert not right(", ".join([*words, "d"]), ", ".join(words))
+
+
+@given(st.lists(st.integers(-999, 999), min_size=2, max_size=4))
+def test_numbers_in_lists_are_compared_as_numbers(numbers: list[int]) -> None:
+    assert right("; ".join(f"${n}.0%" for n in numbers), ", ".join(map(str, numbers)))
+    assert not right("; ".join(str(n + 1) for n in numbers), ", ".join(map(str, numbers)))

@@ -86,3 +86,22 @@ def test_each_rule_forgives_at_least_what_the_stricter_one_does(answer: str, fou
     reference = ref(*found)
     ladder = [RULES[name](answer, reference) for name in ("official", "mended", "MAT", "SPORT")]
     assert ladder == sorted(ladder)
+
+
+@given(
+    st.integers(0, 999),
+    st.sampled_from(["km", "kg", "%", "minutes"]),
+    st.sampled_from([" ", "  ", "\t", "\n"]),
+    st.sampled_from([str.lower, str.upper, str.title]),
+)
+def test_case_and_white_space_before_units_do_not_matter_to_sports_rule(number, unit, space, case) -> None:
+    reference = {"whitelist": [[f"{number}{unit}"]], "blacklist": None}
+    assert sport_rule(case(f"about {number}{space}{unit} in all"), reference)
+    assert sport_rule(f"{number}{unit}", {"whitelist": [[f"{number}{space}{unit}"]], "blacklist": None})
+
+
+@given(st.integers(1000, 10**9))
+def test_thousands_commas_do_not_matter_to_sports_rule_and_do_to_the_official_one(number: int) -> None:
+    reference = {"whitelist": [[str(number)]], "blacklist": None}
+    assert sport_rule(f"{number:,}", reference) and official(str(number), reference)
+    assert not official(f"{number:,}", reference)

@@ -40,7 +40,7 @@ def configured(name: str, url: str, **endpoint: Any) -> Config:
 
 
 def box(store: Store) -> Toolbox:
-    return hosting.toolbox(store, wire._endpoint)
+    return hosting.toolbox(store, wire.endpoint, store.config.tools)
 
 
 SEEN = FileBytes(picture(), "image/png")

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sport import config
+from sport.agent import plan
 from sport.agent.base import Judge, Recorder
 from sport.agent.choice import Choice, choose
-from sport.agent.parse import parse, same_action
+from sport.agent.form import parser
+from sport.agent.parse import same_action
 from sport.agent.running import twice
 from sport.agent.state import State, entry
 from sport.answers import answer_text
@@ -70,6 +72,7 @@ class CodeAgent:
         self._n = n
         self._sampling = sampling.model_copy(update={"max_new_tokens": settings.max_new_tokens})
         self._judge = judge
+        self._parse = parser(dialect.name)
 
     # ---------------------------------------------------------------------------------------- the loop
 
@@ -105,6 +108,8 @@ class CodeAgent:
         """One fork in the tree: sample, run, judge, go on. The three commits stand where HOUSE puts them."""
         index = len(history)
         candidates = partial.candidates if partial else ()
+        if plan.due(history, self._settings.planning):
+            return await self._plan(trajectory, task, order, history, candidates)
         if not candidates:
             candidates = await twice(
                 lambda: self._sample(trajectory, task, order, history), TransientModelError, ContentError
@@ -132,12 +137,35 @@ class CodeAgent:
         self._record.sampled(trajectory, step, candidates)
         return candidates
 
+    async def _plan(
+        self, trajectory: str, task: Task, order: int, history: Sequence[Step], candidates: Sequence[Candidate]
+    ) -> Step:
+        """A step that is a plan: one greedy text, nothing run, nothing judged."""
+        index = len(history)
+        if not candidates:
+            seed = derive(self._seed, "plan", self._iteration, task.id, index)
+            sampling = GREEDY.model_copy(
+                update={"seed": seed, "order": order, "max_new_tokens": self._sampling.max_new_tokens}
+            )
+            messages = plan.request(self._dialect.history(task, history), history)
+
+            async def ask() -> list[Sample]:
+                self._record.asked(trajectory, index)
+                return await self._llm.sample(messages, 1, sampling)
+
+            (sample,) = await twice(ask, TransientModelError, ContentError)
+            candidates = (plan.noted(sample),)
+            self._record.sampled(trajectory, index, candidates)
+        step = Step(index=index, candidates=tuple(candidates), continued_with=0, why="a plan")
+        self._record.decided(trajectory, step)
+        return step
+
     def _read(self, samples: Sequence[Sample]) -> tuple[Candidate, ...]:
         """Texts to candidates. One that equals a lower-numbered one will not run, nor will one without code."""
         candidates: list[Candidate] = []
         for index, sample in enumerate(samples):
             known = {"logprob": sample.logprob, "usage": sample.usage, "source": sample.source}
-            parsed = parse(sample.text, sample.finished, self._sampling.max_new_tokens)
+            parsed = self._parse(sample.text, sample.finished, self._sampling.max_new_tokens)
             action = parsed.model_copy(update=known)
             same = next((c.index for c in candidates if c.same_as is None and same_action(c.action, action)), None)
             seen = (
@@ -176,6 +204,7 @@ class CodeAgent:
 
     def _end(self, steps: Sequence[Step]) -> End | None:
         """Whether the trunk is at an end, and at which."""
+        steps = [step for step in steps if not plan.is_plan(step)]
         trunk = [step.trunk.observation for step in steps]
         errors = sum(1 for seen in trunk if seen is None or seen.outcome != "ok")
         silent = [step.verdict is not None and step.verdict.best is None for step in steps[-_UNVERIFIED:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sport.bench.counts import counts
 from sport.bench.gta import Item
 from sport.bench.gta_answers import RULES
 from sport.bench.gta_score import (
@@ -16,7 +17,7 @@ from sport.bench.gta_score import (
     paper_tool_score,
     step_scores,
 )
-from sport.bench.moves import Move, read_code
+from sport.bench.moves import FORMS, Form, Move
 from sport.stats import mean, ratio, resampled, wilson
 from sport.types import Json, Key, Metric, Observation, ToolSpec, Trajectory
 
@@ -34,10 +35,14 @@ def key(item: Item, task_id: str) -> Key:
 
 
 class EndToEnd:
-    """Scores of whole trajectories. Without a ``similarity`` what needs one is absent, never 0."""
+    """Scores of whole trajectories. Without a ``similarity`` what needs one is absent, never 0.
 
-    def __init__(self, similarity: Similarity | None = None) -> None:
+    ``python`` says whether the agent writes code, which stands for Calculator, Solver and Plot.
+    """
+
+    def __init__(self, similarity: Similarity | None = None, python: bool = True) -> None:
         self._similarity = similarity
+        self._python = python
 
     def score(self, trajectory: Trajectory, key: Key) -> dict[str, float]:
         """One task; ``<rule>`` for an answer, ``tools``, ``steps``, ``ran``, and counts by category of tool.
@@ -48,16 +53,15 @@ class EndToEnd:
         wanted = [move for move in turns(key) if move.kind == "tool"]
         made, good = _calls(observations), [c.name for c in _calls(observations) if c.error is None]
         reference, answer = key.facts["gt_answer"], trajectory.end.answer if trajectory.end else None
-        ran = sum(o.outcome == "ok" for o in observations)
-        scores = answer_scores(answer, reference, self._similarity)
+        python = self._python and any(o.outcome == "ok" for o in observations)
+        scores = with_right(answer_scores(answer, reference, self._similarity))
         if reference is None and self._similarity is not None:
             scores["image"] = image_score(made, wanted, self._similarity)
         return {
             **scores,
             **category_counts(made, wanted),
-            "tools": paper_tool_score(good, [move.name for move in wanted], ran > 0),
-            "steps": float(len(trajectory.steps)),
-            "ran": float(ran),
+            "tools": paper_tool_score(good, [move.name for move in wanted], python),
+            **counts(trajectory),
         }
 
     def figures(self, rows: Sequence[Mapping[str, float]]) -> dict[str, Metric]:
@@ -66,16 +70,7 @@ class EndToEnd:
         ``AnsAcc SPORT`` and ``AnsAcc MAT`` are what the papers' tables hold; ToolAcc and CodeExec are by our own
         definitions (:func:`~sport.bench.gta_score.paper_tool_score`; steps that ran / all steps).
         """
-        found: dict[str, Metric] = {}
-        objective = [row for row in rows if "official" in row]
-        if objective:
-            for name in ("SPORT", "MAT", "mended", "official"):
-                found[f"AnsAcc {name}, objective"] = wilson(sum(row[name] for row in objective), len(objective))
-        if self._similarity is not None:
-            answered = [_answer(row) for row in rows if "official" in row or "subjective" in row]
-            everything = [row.get("image", _answer(row)) for row in rows]
-            found["AnsAcc official"] = wilson(sum(answered), len(answered))
-            found["AnsAcc official, with images"] = wilson(max(0.0, sum(everything)), len(everything))
+        found = answer_figures(rows, self._similarity is not None)
         found["ToolAcc"] = wilson(sum(row["tools"] for row in rows), len(rows))
         if sum(row["steps"] for row in rows):
             found["CodeExec"] = ratio([row["ran"] for row in rows], [row["steps"] for row in rows])
@@ -90,14 +85,17 @@ class EndToEnd:
 class StepByStep:
     """Scores of trajectories whose every turn followed the reference's prefix."""
 
-    def __init__(self, tools: Sequence[ToolSpec], similarity: Similarity | None = None) -> None:
+    def __init__(
+        self, tools: Sequence[ToolSpec], similarity: Similarity | None = None, form: Form = FORMS["code"]
+    ) -> None:
         self._tools = tools
         self._similarity = similarity
+        self._form = form
 
     def score(self, trajectory: Trajectory, key: Key) -> dict[str, float]:
         """Counts of one task; turns that were never asked for are wrong."""
         actions = [step.trunk.action for step in trajectory.steps]
-        said = [read_code(action.raw, action.finished, self._tools) for action in actions]
+        said = [self._form.read(action.raw, action.finished, self._tools) for action in actions]
         wanted = turns(key)
         said += [Move(kind=None, error="not asked for")] * (len(wanted) - len(said))
         return step_scores(said, wanted, key.facts["gt_answer"], self._similarity)
@@ -118,6 +116,30 @@ class StepByStep:
             total = sum(row.get("summ official", row.get("summ subjective", 0.0)) for row in scored)
             found["SummAcc official"] = wilson(min(total, len(scored)), len(scored))
         return found
+
+
+def with_right(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores with ``right``, which the report reads: the official rule of objective answers, else absent."""
+    return {**({"right": scores["official"]} if "official" in scores else {}), **scores}
+
+
+def answer_figures(rows: Sequence[Mapping[str, float]], similar: bool) -> dict[str, Metric]:
+    """The figures of answers alone. ``similar`` says whether sentence similarity was there; else what needs it is not.
+
+    Where no row has calls (answers that were made elsewhere), the figure with images is absent.
+    """
+    found: dict[str, Metric] = {}
+    objective = [row for row in rows if "official" in row]
+    if objective:
+        for name in ("SPORT", "MAT", "mended", "official"):
+            found[f"AnsAcc {name}, objective"] = wilson(sum(row[name] for row in objective), len(objective))
+    answered = [_answer(row) for row in rows if "official" in row or "subjective" in row]
+    if similar and answered:
+        found["AnsAcc official"] = wilson(sum(answered), len(answered))
+    if similar and any("tools" in row for row in rows):
+        everything = [row.get("image", _answer(row)) for row in rows]
+        found["AnsAcc official, with images"] = wilson(max(0.0, sum(everything)), len(everything))
+    return found
 
 
 def turns(key: Key) -> list[Move]:

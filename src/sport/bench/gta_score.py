@@ -107,14 +107,19 @@ def paper_tool_score(called: Sequence[str], wanted: Sequence[str], ran: bool) ->
     equivalent; else 0. Calculator, Solver and Plot are met by any code that ran, for a code agent has Python itself.
     """
     python = {"Calculator", "Solver", "Plot"} if ran else set()
-    have = python | set(called) | {EQUIVALENT[name] for name in called if name in EQUIVALENT}
+    have = python | set(called) | {theirs for name in called for theirs in EQUIVALENT.get(name, ())}
     return float(set(wanted) <= have)
 
 
-EQUIVALENT: Mapping[str, str] = {
-    "ocr": "OCR",
-    "count": "CountGivenObject",
-    "locate": "TextToBbox",
-    "search": "GoogleSearch",
+EQUIVALENT: Mapping[str, tuple[str, ...]] = {
+    "ocr": ("OCR",),
+    "count": ("CountGivenObject",),
+    "locate": ("TextToBbox",),
+    "search": ("GoogleSearch",),
+    "visualizer": ("ImageDescription", "RegionAttributeDescription", "CountGivenObject", "MathOCR", "OCR"),
+    "objectlocation": ("TextToBbox", "CountGivenObject"),
+    "ask_search_agent": ("GoogleSearch",),
+    "image_generator": ("TextToImage",),
+    "image_edit": ("ImageStylization",),
 }
-"""Tools of ours that stand for one of GTA's."""
+"""Tools of ours that stand for some of GTA's."""

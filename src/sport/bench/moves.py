@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from sport.agent import calls
 from sport.agent.parse import parse
 from sport.answers import answer_text
 from sport.types import Json, Record, ToolSpec
@@ -64,6 +65,42 @@ def as_code(move: Move, thought: str) -> str:
     else:
         code = f"final_answer({move.text!r})"
     return f"Thought: {' '.join(thought.replace('`', ' ').split())}\nCode:\n```py\n{code}\n```"
+
+
+def read_call(text: str, finished: bool, tools: Sequence[ToolSpec]) -> Move:
+    r"""A turn of the agent that writes JSON tool calls: its first call or answer, without running anything.
+
+    >>> read_call('Action: OCR\nAction Input: {"image": "a.png"}', True, ()).error
+    "there is no tool 'OCR'"
+    """
+    said = calls.read(text, finished)
+    if said.answer is not None:
+        return Move(kind="answer", text=said.answer)
+    if said.name is None:
+        return Move(kind=None, error=said.problem)
+    problem = None if any(tool.name == said.name for tool in tools) else f"there is no tool {said.name!r}"
+    return Move(kind="tool", name=said.name, arguments=dict(said.arguments), error=problem)
+
+
+def as_call(move: Move, thought: str) -> str:
+    """A reference turn in that agent's form."""
+    return calls.write(move.name, move.arguments, thought) if move.kind == "tool" else calls.answer(move.text, thought)
+
+
+class Form(NamedTuple):
+    """How one kind of agent writes the reference's turns, and how its own are read."""
+
+    write: Callable[[Move, str], str]
+    read: Callable[[str, bool, Sequence[ToolSpec]], Move]
+
+
+FORMS: Mapping[str, Form] = {"code": Form(as_code, read_code), "calls-1": Form(as_call, read_call)}
+"""By dialect; "code" stands for all that write Python."""
+
+
+def form(dialect: str) -> Form:
+    """The form that goes with a dialect."""
+    return FORMS.get(dialect, FORMS["code"])
 
 
 def _call(node: ast.Call, tool: ToolSpec) -> Move:

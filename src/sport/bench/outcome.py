@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sport.bench import gaia_run, gaia_score, gta_score
+from sport.bench import gaia_run, gaia_score, gta_score, tasks
 from sport.config import Config
 from sport.errors import RunError
 from sport.types import Json, Metric, Trajectory
 
-VERSIONS = {"gta": gta_score.VERSION, "gaia": gaia_score.VERSION, "world": "world-1"}
+VERSIONS = {"gta": gta_score.VERSION, "gaia": gaia_score.VERSION, "world": "world-1", "tasks": tasks.VERSION}
 
 
 class Measured(Protocol):
@@ -49,9 +49,11 @@ def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
         "row": config.bench.row or None,
         "scorer": VERSIONS[kind],
         "caveat": caveat or None,
-        "tools": "the reference's" if caveat else list(config.tools.names),
-        "candidates": 1,
-        "verification": False,
+        "tools": _tools(config),
+        "absent": absent(config) or None,
+        "web": config.tools.model_dump(mode="json").get("web"),
+        "candidates": None if config.bench.answers else config.bench.candidates,
+        "verification": config.critic.kind if config.bench.candidates > 1 else False,
         "repeats": config.bench.repeats,
         "metrics": [
             {"repeat": repeat, "split": split, "metrics": {name: m.model_dump() for name, m in found.items()}}
@@ -62,12 +64,40 @@ def write(folder: Path, config: Config, store: Measured, caveat: str) -> None:
     }
     try:
         (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-        (folder / "row.md").write_text(markdown(config.name, measured, caveat), encoding="utf-8")
+        notes = [caveat, manner(config), *(f"{name}: absent, {why}" for name, why in absent(config).items())]
+        (folder / "row.md").write_text(markdown(config.name, measured, notes), encoding="utf-8")
         if kind == "gaia":
             lines = [json.dumps(gaia_run.line(t), ensure_ascii=False) for t in store.trajectories("eval", 0)]
             (folder / "leaderboard.jsonl").write_text("".join(f"{one}\n" for one in lines), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: the outcome cannot be written there ({error.strerror})") from error
+
+
+def absent(config: Config) -> dict[str, str]:
+    """Figures that the benchmark has and this run cannot have, by name, each with what it lacks."""
+    if config.bench.kind == "gta" and not config.bench.similarity:
+        why = "needs sentence similarity: weights of all-mpnet-base-v2 (bench.similarity)"
+        return {"AnsAcc official": why, "AnsAcc official, with images": why}
+    return {}
+
+
+def manner(config: Config) -> str:
+    """How answers came about, in words: they go where figures go."""
+    bench = config.bench
+    if bench.answers:
+        return f"answers made elsewhere ({bench.answers}); scorer {VERSIONS[bench.kind]}"
+    judged = f"{bench.candidates} candidates a step, judged by the critic {config.critic.kind!r}"
+    tools = _tools(config)
+    named = tools if isinstance(tools, str) else ", ".join(tools)
+    how = judged if bench.candidates > 1 else "one candidate a step, no verification"
+    return f"{how}; tools: {named}; scorer {VERSIONS[bench.kind]}"
+
+
+def _tools(config: Config) -> Json:
+    """Which tools there were; None where nothing was run."""
+    if config.bench.answers:
+        return None
+    return list(config.tools.names) if config.bench.kind != "gta" or config.bench.images else "the reference's"
 
 
 def spread(measured: Sequence[tuple[int, str, Mapping[str, Metric]]]) -> dict[str, dict[str, float]]:
@@ -82,11 +112,18 @@ def spread(measured: Sequence[tuple[int, str, Mapping[str, Metric]]]) -> dict[st
     }
 
 
-def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]], caveat: str) -> str:
-    """A heading and one row a paper can take over: value [low, high] and denominator of every figure."""
+def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]], notes: Sequence[str]) -> str:
+    """A heading and one row a paper can take over: value [low, high] and denominator of every figure.
+
+    With repeats: mean and standard deviation over them in place of the interval.
+    """
     columns = {f"{split}: {key}": metric for repeat, split, found in measured if repeat == 0
                for key, metric in found.items()}  # fmt: skip
     cells = [f"{m.show(m.value)} [{m.show(m.low)}, {m.show(m.high)}] (n={m.n})" for m in columns.values()]
-    note = f"\n{caveat}\n" if caveat else ""
+    if len({repeat for repeat, _, _ in measured}) > 1:
+        over = spread(measured)
+        found = [(m, over[name.replace(": ", " ", 1)]) for name, m in columns.items()]
+        cells = [f"{m.show(o['mean'])}, sd {m.show(o['sd'])} (n={m.n})" for m, o in found]
+    note = "".join(f"\n{one}\n" for one in notes if one)
     rule = "|".join(["---"] * (len(columns) + 1))
     return f"| method | {' | '.join(columns)} |\n|{rule}|\n| {name} | {' | '.join(cells)} |\n{note}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from sport.agent.code import CodeAgent
@@ -14,6 +14,8 @@ from sport.types import Key, Metric, Task, Trajectory
 
 Scorer = Callable[[Trajectory, Key], dict[str, float]]
 Keyed = tuple[Task, Key | None]
+Further = Callable[[Sequence[tuple[Trajectory, Key]]], Awaitable[Sequence[Mapping[str, float]]]]
+"""More scores of each trajectory, by somebody who has to be asked (a judge)."""
 Figures = Callable[[Sequence[Mapping[str, float]]], dict[str, Metric]]
 
 
@@ -40,11 +42,12 @@ async def evaluate(
     in_flight: int,
     progress: Progress,
     figures: Figures | None = None,
+    further: Further | None = None,
 ) -> dict[str, Metric]:
     """Run every task that has not ended, score all of them, and return their ``figures`` (:func:`metrics`).
 
-    A task without a key is run and not scored; without any key there are no figures. A trajectory that failed, or
-    ended without an answer, is wrong and stays in the denominator.
+    ``further`` adds scores to the scorer's. A task without a key is run and not scored; without any key there are no
+    figures. A trajectory that failed, or ended without an answer, is wrong and stays in the denominator.
     """
     await run_tasks(
         tasks,
@@ -57,12 +60,16 @@ async def evaluate(
         progress=progress,
         stage="eval",
     )
-    scores: list[dict[str, float]] = []
+    keyed: list[tuple[Trajectory, Key]] = []
     for task in tasks:
-        trajectory, key = store.trajectory(trajectory_id("eval", iteration, task)), store.key(task.id)
+        key = store.key(task.id)
         if key is not None:
-            scores.append(scorer(trajectory, key))
-            store.add_scores(trajectory.id, scores[-1])
+            keyed.append((store.trajectory(trajectory_id("eval", iteration, task)), key))
+    scores = [scorer(trajectory, key) for trajectory, key in keyed]
+    if further is not None:
+        scores = [{**own, **more} for own, more in zip(scores, await further(keyed), strict=True)]
+    for (trajectory, _), found in zip(keyed, scores, strict=True):
+        store.add_scores(trajectory.id, found)
     return (figures or metrics)(scores) if scores else {}
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sport.agent.fleet import Job, Trajectories, run_all, trajectory_id
-from sport.agent.parse import parse
+from sport.agent.form import parser
 from sport.bench.gta import Item, Turn
-from sport.bench.moves import as_code
+from sport.bench.moves import form
 from sport.dialect import Dialect
 from sport.errors import ContentError, TransientModelError, boundary
 from sport.events import Progress
@@ -37,6 +37,8 @@ class Stepwise:
         self._store = store
         self._seed = seed
         self._limit = max_new_tokens
+        self._parse = parser(dialect.name)
+        self._write = form(dialect.name).write
 
     async def run(
         self, tasks: Sequence[Task], items: Mapping[str, Item], *, iteration: int, in_flight: int, progress: Progress
@@ -78,22 +80,24 @@ class Stepwise:
     async def _ask(self, name: str, task: Task, before: Sequence[Turn], iteration: int, order: int) -> Candidate:
         seed = derive(self._seed, "sample", iteration, task.id, len(before))
         sampling = Sampling(temperature=0.0, max_new_tokens=self._limit, seed=seed, order=order)
-        messages = self._dialect.history(task, [_step(i, turn) for i, turn in enumerate(before)])
+        messages = self._dialect.history(
+            task, [_step(i, turn, self._write(turn.move, turn.thought)) for i, turn in enumerate(before)]
+        )
         self._store.asked(name, len(before))
         action = Action(raw="", problem="no text")
         with boundary(f"step {len(before)}", TransientModelError, ContentError) as caught:
             (sample,) = await self._llm.sample(messages, 1, sampling)
             known = {"logprob": sample.logprob, "usage": sample.usage, "source": sample.source}
-            action = parse(sample.text, sample.finished, self._limit).model_copy(update=known)
+            action = self._parse(sample.text, sample.finished, self._limit).model_copy(update=known)
         if caught.failure is not None:
             action = Action(raw="", problem=f"{caught.failure.kind}: {caught.failure.message}")
         seen = Observation(outcome="unparsed", error=action.problem) if action.code is None else None
         return Candidate(index=0, action=action, observation=seen)
 
 
-def _step(index: int, turn: Turn) -> Step:
-    """A turn of the reference as the code agent would have written and seen it."""
-    action = Action(raw=as_code(turn.move, turn.thought))
+def _step(index: int, turn: Turn, text: str) -> Step:
+    """A turn of the reference as the agent would have written and seen it."""
+    action = Action(raw=text)
     return Step(index=index, candidates=(Candidate(index=0, action=action, observation=_said(turn)),), continued_with=0)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sport.answers import answers_match, call_meets
+from sport.bench.counts import counts
 from sport.types import Key, Trajectory
 from sport.world.make import Made, make
 
@@ -28,6 +29,5 @@ def score(trajectory: Trajectory, key: Key) -> dict[str, float]:
     return {
         "right": float(answer is not None and answers_match(answer, key.answer)),
         "tools": float(all(any(call_meets(c, need, files) for c in calls) for need in key.needs)),
-        "steps": float(len(trajectory.steps)),
-        "ran": float(sum(o.outcome == "ok" for o in observations)),
+        **counts(trajectory),
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sport.causes import CAUSES, cause
 from sport.report.choose import is_right
 from sport.stats import Difference, paired_bootstrap, wilson
-from sport.store import Score, Store
+from sport.store import BENCHMARKS, Score, Store
 from sport.types import Json, Key, Metric, Trajectory
 
 OTHER = "scored as wrong"  # by a scorer that knows more than the rules, or without a key to ask
@@ -73,17 +73,22 @@ def graded(store: Store) -> list[Graded]:
     for trajectory in store.trajectories("eval"):
         key = store.key(trajectory.task.id)
         told = scores.get(trajectory.id, {})
-        if trajectory.end is not None and (key is not None or is_right(told) is not None):
+        if trajectory.end is not None and (is_right(told) is not None or (key is not None and _by_key(trajectory))):
             made.append(_grade(store, trajectory, key, told))
     return made
 
 
 def why_wrong(trajectory: Trajectory, key: Key | None, right: bool | None) -> str | None:
     """The cause of a wrong answer. None for a right one, and where there is no sound key to say so."""
-    if right or (right is None and (key is None or key.defect is not None)):
+    if right or (right is None and (key is None or key.defect is not None or not _by_key(trajectory))):
         return None
     found = cause(trajectory, key) if key is not None and key.defect is None else None
     return found or (OTHER if right is False else None)
+
+
+def _by_key(trajectory: Trajectory) -> bool:
+    """Whether equality with the key is the rule: benchmarks have rules of their own, and answers nobody scores."""
+    return trajectory.task.origin not in BENCHMARKS
 
 
 def mistakes(told: Sequence[Graded]) -> Mistakes | None:

@@ -73,6 +73,9 @@ BUILTIN: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "crop": ("sport.tools.crop:Crop", ("pillow",)),
     "inspect_file_as_text": ("sport.tools.documents:InspectFileAsText", ("markitdown",)),
     "search": ("sport.tools.search:Search", ()),
+    "OCR": ("sport.tools.gta.pictures:Ocr", ("rapidocr", "onnxruntime")),
+    "DrawBox": ("sport.tools.gta.pictures:DrawBox", ("pillow",)),
+    "AddText": ("sport.tools.gta.pictures:AddText", ("pillow",)),
 }
 """Import path of each built-in tool, and the distributions whose versions are part of its own."""
 

@@ -55,6 +55,10 @@ class Ocr:
         found = rows(self._lines(pixels(image)), _box)
         return without_leaders("\n".join(" ".join(text for _, text in row) for row in found))
 
+    def lines(self, image: FileBytes) -> list[Line]:
+        """Pieces of text with their boxes (x1, y1, x2, y2), as they are found. Raises ToolError as :meth:`call`."""
+        return self._lines(pixels(image))
+
     def _lines(self, picture: Pixels) -> list[Line]:
         found = self._engine(np.ascontiguousarray(_widened(picture)[:, :, ::-1]))  # it expects BGR
         if found.txts is None:
