@@ -280,6 +280,16 @@ def report(
 
 
 @app.command()
+def dump(folder: Folder) -> None:
+    """Print a run as sorted JSON lines without times, costs and paths: equal runs print the same."""
+    from sport.store import Store
+
+    with Store.view(folder) as store:
+        for line in store.dump():
+            sys.stdout.write(line + "\n")
+
+
+@app.command()
 def doctor(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="ask the servers it names, too")] = None,
 ) -> None:
@@ -427,9 +437,10 @@ def _fresh(name: str) -> Path:
 @contextmanager
 def _opened(folder: Path, settings: Config | None, command: str = "run --resume") -> Iterator[Store]:
     """The run's one writer; whatever ends the block, the message says how to go on."""
-    from sport.store import Store
+    from sport.store import Store, unborn
 
-    if settings is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / "run.db").exists():
+    used = folder.is_dir() and any(folder.iterdir()) and not unborn(folder)
+    if settings is not None and used and not (folder / "run.db").exists():
         raise RunError(f"{folder}: not empty, and not a run; name another directory with --out")
     store = Store.create(folder, settings) if settings is not None else Store.open(folder)
     onwards = f"go on with: sport {command} {_quoted(folder)}"

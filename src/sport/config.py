@@ -80,9 +80,11 @@ class Controller(Section):
     """The model that is taught. ``checkpoint`` is a directory, or "nano" for the one inside the package.
 
     A model behind an endpoint (``kind``) explores and is evaluated; its weights are elsewhere, so it is not tuned.
+    A script (``script``) stands in for a model where everything around it is tried: a line of texts for every step.
     """
 
-    kind: Literal["local", "endpoint"] = "local"
+    kind: Literal["local", "endpoint", "scripted"] = "local"
+    script: tuple[tuple[str, ...], ...] = Field(default=(), description="of kind scripted: a step's texts, the last again")
     endpoint: Endpoint = Endpoint()
     checkpoint: str = "nano"
     adapter: str | None = None

@@ -33,7 +33,7 @@ def estimate(config: Config) -> list[Estimate]:
     """What is expected of every stage, all iterations together (pure)."""
     k, tasks, n = config.iterations, config.synth.tasks, config.explore.n
     written = tasks / (1 - config.synth.defects)
-    tunes = config.controller.kind == "local"  # a model behind an endpoint is evaluated once and not tuned
+    tunes = config.controller.kind == "local"  # any other is evaluated once and not tuned
     steps, exams = k * tasks * STEPS, (k + 1 if tunes else 1) * config.eval.tasks * STEPS
     row = PROMPT_TOKENS + STEPS * n * ACTION_TOKENS
     tuned = int(k * tasks * row * (config.tune.epochs + 1 / 3))  # the reference pass is a third of a training pass

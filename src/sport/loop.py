@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sport import crash
 from sport.agent.code import CodeAgent
 from sport.bench import world
 from sport.bench.run import evaluate
@@ -57,7 +58,7 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
     """
     if name == "tune" and kit.tune is None:
         raise RunError(
-            "controller.kind: a model behind an endpoint cannot be tuned here, its weights are elsewhere; "
+            f"controller.kind: {kit.config.controller.kind!r} cannot be tuned here, its weights are elsewhere; "
             'tune with controller.kind = "local" and controller.checkpoint = a directory'
         )
     if kit.config.bench.kind != "none":
@@ -95,12 +96,14 @@ async def _do(kit: Kit, name: str, iteration: int) -> None:
     kit.store.log("stage", name=name, iteration=iteration)
     try:
         note = await _WORK[name](kit, iteration)
+        crash.here("after_stage")
     finally:
         seconds = time.monotonic() - began
         if note is None:
             kit.store.add_wall(iteration, name, seconds)
         else:
             kit.store.finish_stage(iteration, name, seconds, note)
+            crash.here("after_stage_mark")
     kit.store.write_summary()
 
 
@@ -121,7 +124,7 @@ async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:
         tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
         iteration=iteration, progress=kit.progress,
     )  # fmt: skip
-    return dict(Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end))
+    return dict(Counter(o.end.state for o in kit.store.outlines("explore", iteration) if o.end))
 
 
 async def _pairs(kit: Kit, iteration: int) -> dict[str, Json]:
@@ -144,6 +147,7 @@ async def _tune(kit: Kit, iteration: int) -> dict[str, Json]:
     trees = [store.trajectory(name) for name in sorted(wanted)]
     previous = store.folder / before if before else None
     made, note = await asyncio.to_thread(kit.tune, iteration, trees, pairs, previous)
+    crash.here("after_adapter")
     store.set_adapter(iteration, str(made.relative_to(store.folder)) if made else before)
     return note
 

@@ -17,6 +17,7 @@ from sport.llm import servers
 from sport.llm.base import LLM
 from sport.llm.endpoint import EndpointLLM
 from sport.llm.ledger import Ledger
+from sport.llm.scripted import ScriptedLLM, lines
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
 from sport.sandbox.docker import DockerSandbox
@@ -55,7 +56,10 @@ def check(config: Config) -> None:
     """
     make("explore", 0, families=config.synth.families)
     Dialect(config.controller.dialect, [entry.spec for entry in builtin(config.tools.names)])
-    if config.controller.kind == "endpoint":
+    if config.controller.kind == "scripted":
+        if not all(config.controller.script) or not config.controller.script:
+            raise ConfigError("controller.script: expected at least one line, and in every line at least one text")
+    elif config.controller.kind == "endpoint":
         servers.check(config.controller.endpoint, "controller.endpoint")
         if config.controller.adapter is not None:
             raise ConfigError('controller.adapter: only for controller.kind = "local"; a server loads its own adapters')
@@ -106,6 +110,8 @@ def sandbox(store: Store, toolbox: Toolbox | ReferenceTools) -> Sandbox:
 def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM, Tune | None]:
     """The model that is taught, and how; a model behind an endpoint is not tuned."""
     config = store.config
+    if config.controller.kind == "scripted":
+        return ScriptedLLM(lines(config.controller.script), remember=False), None
     if config.controller.kind == "endpoint":
         return _endpoint(store, "controller", config.controller.endpoint), None
     from sport.llm.local import LocalLLM  # torch comes with it

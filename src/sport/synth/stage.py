@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from sport import crash
 from sport.events import Progress
 from sport.synth.base import Check, Checker, Draft, Writer
 from sport.types import File, Json, Key, Task
@@ -62,4 +63,5 @@ def take(store: TaskStore, draft: Draft) -> Task:
 
 def _record(store: TaskStore, draft: Draft, task: Task, check: Check, iteration: int, ordinal: int) -> None:
     store.add_check(task.id, check.kept, check.reason, check.notes)
+    crash.here("after_check")
     store.add_task(task, draft.key, split="explore", iteration=iteration, ordinal=ordinal)
