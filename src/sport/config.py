@@ -84,7 +84,9 @@ class Controller(Section):
     """
 
     kind: Literal["local", "endpoint", "scripted"] = "local"
-    script: tuple[tuple[str, ...], ...] = Field(default=(), description="of kind scripted: a step's texts, the last again")
+    script: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="of kind scripted: a step's texts, the last again"
+    )
     endpoint: Endpoint = Endpoint()
     checkpoint: str = "nano"
     adapter: str | None = None

@@ -40,7 +40,12 @@ class Checked(NamedTuple):
 def unborn(folder: Path) -> bool:
     """Whether a directory holds what a process leaves that was killed while it made a run there, and nothing else."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    known = {"files", "lock", "config.json", *(name for name in names if name.startswith(("run.db.new", ".config.json")))}
+    known = {
+        "files",
+        "lock",
+        "config.json",
+        *(name for name in names if name.startswith(("run.db.new", ".config.json"))),
+    }
     return "lock" in names and names <= known and not any((folder / "files").glob("[!.]*"))
 
 
@@ -333,6 +338,11 @@ class Store(Trees):
         """What :meth:`set_spent` was told last; nothing spent when it was not."""
         row = self._database.one("SELECT value FROM state WHERE name = ?", f"spent {role}")
         return unpack(Spent, row[0]) if row else Spent()
+
+    def spenders(self) -> dict[str, Spent]:
+        """What every role's endpoint came to, by role; empty where no model was behind an endpoint."""
+        rows = self._database.rows("SELECT substr(name, 7), value FROM state WHERE name LIKE 'spent %' ORDER BY name")
+        return {role: unpack(Spent, text) for role, text in rows}
 
     # ----------------------------------------------------------------------------- for people and programs
 

@@ -24,6 +24,7 @@ from sport.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "configs" / "tiny.toml"
+LIBRARIES = (".ses",)  # onnxruntime keeps its session there, one file for all programs of the machine
 GONE_S = 30.0  # within so long a killed run's processes and files must have gone
 TIMES = 3  # a place is died at so often in a row
 _SUBREAPER = 36
@@ -58,6 +59,7 @@ class Trial:
         self.run, self.scratch = folder / "run", folder / "tmp"
         self.scratch.mkdir(parents=True)
         self.outcome = Outcome(in_flight=in_flight)
+        self.pids: list[int] = []
         if ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "this process cannot adopt orphans")
 
@@ -71,7 +73,9 @@ class Trial:
         environment |= {"CRASH_AT": place} if place else {}
         line = [sys.executable, "-m", "sport.cli", "run", *words]
         pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(line, cwd=ROOT, env=environment, text=True, start_new_session=True, **pipes)
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, text=True, start_new_session=True, **pipes)
+        self.pids.append(process.pid)
+        return process
 
     def die_after(self, seconds: float) -> bool:
         """Run for so long and kill; False when the run was done before."""
@@ -121,11 +125,17 @@ class Trial:
     def _look(self, when: str) -> None:
         """Wait until nothing is left of it but the run's own directory; what stays is noted, and ended."""
         deadline = time.monotonic() + GONE_S
-        while (left := [*orphans(), *self.scratch.iterdir()]) and time.monotonic() < deadline:
+        while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.02)
         self.outcome.left += [f"{one} {when}" for one in left]
         for pid in orphans():
             os.kill(pid, signal.SIGKILL)
+
+    def _left(self) -> list[int | Path]:
+        """Processes; temporary files; boxes, which lie in memory where the system offers that."""
+        files = [path for path in self.scratch.iterdir() if path.name not in LIBRARIES]
+        boxes = [path for pid in self.pids for path in Path("/dev/shm").glob(f"sport-{pid}-*")]
+        return [*orphans(), *files, *boxes]
 
 
 def orphans() -> list[int]:

@@ -25,10 +25,10 @@ from tenacity import (
 )
 
 from sport.config import Endpoint
-from sport.errors import CheckpointError, ContentError, FatalModelError
+from sport.errors import CheckpointError, ContentError, FatalModelError, ModelError
 from sport.llm import chat
 from sport.llm.base import LLM
-from sport.llm.faults import Again, Faults, OneAtATime
+from sport.llm.faults import FEWER, Again, Faults, OneAtATime, cause
 from sport.llm.ledger import Ledger
 from sport.llm.servers import Servers, check, key
 from sport.seeds import derive
@@ -174,6 +174,8 @@ class EndpointLLM(LLM):
         if len(reply.choices) == 1 < wanted:
             self._alone = True
         choices = sorted(filter(chat.usable, reply.choices), key=lambda choice: choice.index)[:wanted]
+        if len(choices) < wanted:
+            self._ledger.fault(FEWER)
         return chat.samples(reply, choices, source)
 
     async def _tried(self, request: dict[str, Any]) -> tuple[chat.Reply, str]:
@@ -214,6 +216,7 @@ class EndpointLLM(LLM):
                 raise
             except (openai.OpenAIError, OSError, TimeoutError) as error:
                 fault = self._faults.of(error, server.url)
+                self._ledger.fault(cause(error))
                 if isinstance(fault, Again):
                     server.rest()
                 if not isinstance(error, openai.APIStatusError) and not _never_sent(fault):
@@ -221,8 +224,10 @@ class EndpointLLM(LLM):
                 raise fault from None
             try:
                 reply = self._faults.read(text, server.url)
-            except Again:
-                self._ledger.unknown()
+            except (Again, ModelError) as error:
+                self._ledger.fault(cause(error))
+                if isinstance(error, Again):
+                    self._ledger.unknown()
                 raise
         self._ledger.charge(reply.charged())
         return reply, f"{reply.model or self._settings.model}@{server.url}"

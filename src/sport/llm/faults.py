@@ -20,6 +20,9 @@ from sport.config import Endpoint
 from sport.errors import ContentError, FatalModelError, ModelError, TransientModelError
 from sport.llm.chat import Reply
 
+FEWER = "fewer texts than asked for"
+"""A cause, see :func:`cause`, of a call that was answered all the same."""
+
 _LONGEST = 300  # characters of a server's own words in a message
 _OVER_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance|payment", re.I)
 _TOO_LONG = re.compile(
@@ -128,6 +131,17 @@ class Faults:
             text = text.replace(self._key, "[key]")
         text = " ".join(text.split())
         return f"{self._where}: {url}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
+
+
+def cause(error: Exception) -> str:
+    """A few words for what went wrong with a try, without an address: to be counted."""
+    if isinstance(error, openai.APIStatusError):
+        return f"status {error.status_code}"
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
+        return "no answer in time"
+    if isinstance(error, Again | ModelError):
+        return "reply cut off, or no chat completion"
+    return "nobody answered" if type(error.__cause__).__name__ == "ConnectError" else "connection broke"
 
 
 def _after(headers: Mapping[str, str]) -> float | None:
