@@ -27,11 +27,13 @@ IMPATIENT = {"timeout_s": 1.0, "deadline_s": 20.0, "tries": 2, "max_wait_s": 0.1
 
 def explored(folder: Path, queries: Sequence[str], *, share: float, in_flight: int, seed: int = 0) -> dict[str, Any]:
     """One run against such a server, its report included; what came of it, as :func:`figures` counts it."""
-    with running(slots=8, delay_s=0.02, share=share, seed=seed) as server:
-        with fresh(folder, settings(server.url, n=3, in_flight=in_flight, **IMPATIENT), queries) as store:
-            asyncio.run(_run(store))
-            found = {"sent": server.stats()["calls"], **figures(store)}
-            found["page"] = report.build(store, folder / "report.html").read_text(encoding="utf-8")
+    with (
+        running(slots=8, delay_s=0.02, share=share, seed=seed) as server,
+        fresh(folder, settings(server.url, n=3, in_flight=in_flight, **IMPATIENT), queries) as store,
+    ):
+        asyncio.run(_run(store))
+        found = {"sent": server.stats()["calls"], **figures(store)}
+        found["page"] = report.build(store, folder / "report.html").read_text(encoding="utf-8")
     return found
 
 

@@ -1,4 +1,4 @@
-"""An exploration with everything real but the weights: HTTP, sandbox, tools by call, verdicts, store. For benchmarks."""
+"""An exploration with everything real but the weights: HTTP, sandbox, tool calls, verdicts, store. For benchmarks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def look(name: str, arguments: Mapping[str, Any]) -> Answered:
 
 
 class AskedCritic(Critic):
-    """Asks a model for the best candidate's number. It shows the last lines only: this measures calls, not judgement."""
+    """Asks a model for the best candidate's number. This measures calls, not judgement."""
 
     name = "asked"
 

@@ -13,8 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import faults
-from agentkit import act, agent, pick, sandbox, task
 from faults import DOOMED, explored
+
+from agentkit import act, agent, pick, sandbox, task
 from recorder import MemoryRecorder
 from sport.agent.fleet import run_tasks
 from sport.events import Silent

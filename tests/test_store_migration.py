@@ -1,4 +1,4 @@
-"""A run that an older sport made is brought up to date when it is opened; ``data/schema-N`` are such runs, as made then."""
+"""A run that an older sport made is brought up to date when it is opened; ``data/schema-N`` are such runs."""
 
 from __future__ import annotations
 

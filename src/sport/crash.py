@@ -1,7 +1,7 @@
 """Places where a run can be told to die, so that tests can show what is there afterwards.
 
 ``CRASH_AT=after_commit`` kills the process with SIGKILL when it first comes to that place, ``CRASH_AT=after_commit:7``
-when it comes there for the seventh time. Unset, which is always but in tests, a place costs one look at the environment.
+when it comes there for the seventh time. Unset, as it always is but in tests, a place costs a look at the environment.
 """
 
 from __future__ import annotations

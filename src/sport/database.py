@@ -80,7 +80,7 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         "DELETE FROM state WHERE name LIKE 'walls of %'",
     ),
 }
-"""What leads from a schema to the next one. Whoever changes the tables adds an entry, and keeps an old run to test it."""
+"""What leads from a schema to the next. Whoever changes the tables adds an entry, and an old run to ``tests/data``."""
 
 
 def outdated(path: Path) -> bool:

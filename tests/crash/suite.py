@@ -1,4 +1,4 @@
-"""All trials as one table: ``python tests/crash/suite.py [--kills 100] [--jobs 2] [--json OUT]``. Exit code 1 on a fault."""
+"""All trials as one table: ``python tests/crash/suite.py [--kills 100] [--jobs 2] [--json OUT]``. A fault: exit 1."""
 
 from __future__ import annotations
 

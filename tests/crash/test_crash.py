@@ -1,4 +1,4 @@
-"""Killed anywhere, a run goes on to what it would have come to undisturbed: nothing twice, nothing half, nothing left."""
+"""Killed anywhere, a run goes on to what it would have come to undisturbed: nothing twice, half, or left behind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One trial: a tiny run is killed, at a random moment or at a named place, gone on with, and compared.
 
-``python trial.py FOLDER --seconds S --seed K`` or ``... --place NAME`` prints what came of it as one JSON object. It is a
-process of its own because it adopts what a killed run leaves (PR_SET_CHILD_SUBREAPER), so that nothing can hide.
+``python trial.py FOLDER --seconds S --seed K`` or ``... --place NAME`` prints what came of it as one JSON object. It is
+a process of its own because it adopts what a killed run leaves (PR_SET_CHILD_SUBREAPER), so that nothing can hide.
 """
 
 from __future__ import annotations

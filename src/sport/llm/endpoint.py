@@ -157,7 +157,7 @@ class EndpointLLM(LLM):
         if settings.logprobs:
             request["logprobs"] = True
         if sampling.top_k is not None:
-            request["extra_body"] = {"top_k": sampling.top_k}
+            request["top_k"] = sampling.top_k
         return {name: value for name, value in request.items() if name not in settings.leave_out}
 
     async def _call(self, request: dict[str, Any]) -> list[Sample]:
@@ -209,8 +209,8 @@ class EndpointLLM(LLM):
         with self._servers.next() as (server, client):
             try:
                 async with asyncio.timeout(limit):
-                    raw = await client.chat.completions.with_raw_response.create(**request)
-                    text = raw.text
+                    # not completions.create: it walks through the request by its type hints, 5 ms of processor a call
+                    text = await client.post("/chat/completions", cast_to=str, body=request)
             except asyncio.CancelledError:
                 self._ledger.unknown()
                 raise

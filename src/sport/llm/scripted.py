@@ -32,7 +32,8 @@ class ScriptedLLM(LLM):
     """Answers from a function, or from a :data:`Book`.
 
     ``failures`` are raised by the first calls, one each (None: that call succeeds). ``delay_s`` is slept before every
-    answer. ``remember`` keeps every call in ``calls``. A script that has nothing to say is a mistake of the test: a LookupError, which no stage catches.
+    answer. ``remember`` keeps every call in ``calls``. A script that has nothing to say is a mistake of the test: a
+    LookupError, which no stage catches.
     """
 
     def __init__(

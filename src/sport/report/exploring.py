@@ -78,8 +78,8 @@ class Agreement:
 class Exploration:
     """What an iteration's exploration came to.
 
-    ``right`` is over the answers to queries that were not spoilt; ``failures`` counts failed trajectories by the name of
-    the error that ended them.
+    ``right`` is over the answers to queries that were not spoilt; ``failures`` counts failed trajectories by the
+    name of the error that ended them.
     """
 
     iteration: int

@@ -83,7 +83,7 @@ class ForkedSandbox:
             raise
 
     async def _revive(self) -> None:
-        """Boot again where the zygote has died. All boxes died with it; their states are rebuilt from their journals."""
+        """Boot again where the zygote has died. All boxes died with it; states are rebuilt from their journals."""
         async with self._reviving:
             if self.zygote.dead:
                 await self.zygote.stop()
