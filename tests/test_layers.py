@@ -30,6 +30,7 @@ FLOORS = {
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
+    "outpost": "cluster",
     **{"adapters": "checkpoint", "bases": "checkpoint", "eyes": "render"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -74,6 +74,7 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Directory of this run.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Go on with a run.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what a run would cost; do nothing.")] = False,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="ADDRESS", help="Explore on a Ray cluster.")] = None,
 ) -> None:
     """Teach the controller: synthesise, explore, pair, tune and evaluate, as often as CONFIG says."""
     if resume is not None:
@@ -81,7 +82,7 @@ def run(
             raise InputError("--resume takes its configuration from the run: give no CONFIG or --out with it")
         if dry_run:
             return _estimate(_amended(_saved(resume), overrides))
-        return _whole(resume, None, overrides)
+        return _whole(resume, None, overrides, ray)
     if config is None:
         raise InputError("say what to run: sport run configs/demo.toml, or sport run --resume DIR")
     from sport.config import load
@@ -92,19 +93,27 @@ def run(
     from sport import wire
 
     wire.check(settings)  # before anything is made on disk
-    return _whole(out or _fresh(settings.name), settings)
+    return _whole(out or _fresh(settings.name), settings, ray=ray)
 
 
-def _whole(folder: Path, settings: Config | None, overrides: Sequence[str] | None = None) -> None:
+def _whole(
+    folder: Path, settings: Config | None, overrides: Sequence[str] | None = None, ray: str | None = None
+) -> None:
     """A run from its first to its last stage, then what came of it.
 
-    ``settings`` is None to resume, with ``overrides`` that change no result (``config.amend``).
+    ``settings`` is None to resume, with ``overrides`` that change no result (``config.amend``). ``ray`` is the address
+    of a cluster to explore on.
     """
 
     async def work(kit: Any) -> None:
         from sport import loop
 
-        await loop.run(kit)
+        if ray is None:
+            return await loop.run(kit)
+        from sport import cluster
+
+        async with cluster.joined(ray, kit) as spread:
+            await loop.run(spread)
 
     if settings is None and _saved(folder).bench.kind != "none":
         return _examine(folder, None)

@@ -76,6 +76,19 @@ AMENDABLE = frozenset(Endpoint.model_fields) - {"model", "limit_name", "leave_ou
 """Settings of an endpoint that may change when a run goes on: none of them changes what is sampled."""
 
 
+class Serving(Section):
+    """How an adapter that was tuned here comes to the servers that sample from the controller (docs/SCALING.md)."""
+
+    how: Literal["vllm", "restart"] = Field(
+        default="vllm", description="runtime endpoints of vLLM, or the command below"
+    )
+    root: str | None = Field(
+        default=None, description="servers see RUN/tune/01/adapter as ROOT/01/adapter; None: as here"
+    )
+    command: tuple[str, ...] = Field(default=(), description="a restart: {name} and {adapter} are filled in")
+    wait_s: float = Field(default=600.0, gt=0, description="for servers to come back after the command")
+
+
 class Controller(Section):
     """The model that is taught. ``checkpoint`` is a directory, or "nano" for the one inside the package.
 
@@ -94,6 +107,7 @@ class Controller(Section):
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     threads: int = Field(default=1, ge=1, description="of torch on a CPU; more than 1 only pays on quiet cores")
+    serving: Serving = Serving()
 
     @property
     def folder(self) -> Path:
@@ -219,6 +233,16 @@ class Tools(Section):
     memory_mb: int = Field(default=4096, ge=256)
 
 
+class Cluster(Section):
+    """Workers of ``sport run --ray``. Each explores ``explore.in_flight`` trajectories at once."""
+
+    workers: int | None = Field(default=None, ge=1, description="None: as many as the cluster has room for")
+    cpus: float = Field(default=2.0, gt=0, description="that a worker asks the cluster for: its boxes run on them")
+    gpus: float = Field(
+        default=0.0, ge=0, description="the same, for engines and tools that need one; parts are allowed"
+    )
+
+
 class Config(Section):
     """A whole run."""
 
@@ -236,6 +260,7 @@ class Config(Section):
     bench: Bench = Bench()
     sandbox: SandboxSection = SandboxSection()
     tools: Tools = Tools()
+    cluster: Cluster = Cluster()
 
 
 def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:

@@ -14,7 +14,7 @@ from sport.llm.base import LLM
 from sport.sandbox.base import Sandbox
 from sport.store import Store
 from sport.synth.base import Checker, Writer
-from sport.types import Json, Pair, Trajectory
+from sport.types import Json, Pair, Task, Trajectory
 from sport.verify.base import Critic
 
 
@@ -41,9 +41,20 @@ class Tune(Protocol):
         ...
 
 
+class Spread(Protocol):
+    """Exploration on other machines."""
+
+    async def __call__(self, tasks: Sequence[Task], iteration: int) -> None:
+        """Bring the trajectory of every task to its end; everything lands in the run's store."""
+        ...
+
+
 @dataclass(frozen=True)
 class Kit:
-    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach."""
+    """Store, engines, tools, sandbox and critic of one run. ``tune`` is None where weights are out of reach.
+
+    ``spread`` explores in place of this process, where there is a cluster.
+    """
 
     config: Config
     store: Store
@@ -56,3 +67,4 @@ class Kit:
     checker: Checker
     critic: Critic
     tune: Tune | None
+    spread: Spread | None = None

@@ -120,10 +120,13 @@ async def _synth(kit: Kit, iteration: int) -> dict[str, Json]:
 async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:
     await _use(kit, iteration - 1)
     tasks = kit.store.tasks("explore", iteration)
-    await explore(
-        tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
-        iteration=iteration, progress=kit.progress,
-    )  # fmt: skip
+    if kit.spread is not None:
+        await kit.spread(tasks, iteration)
+    else:
+        await explore(
+            tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
+            iteration=iteration, progress=kit.progress,
+        )  # fmt: skip
     return dict(Counter(o.end.state for o in kit.store.outlines("explore", iteration) if o.end))
 
 

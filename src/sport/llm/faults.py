@@ -17,7 +17,7 @@ import openai
 from pydantic import ValidationError
 
 from sport.config import Endpoint
-from sport.errors import ContentError, FatalModelError, ModelError, TransientModelError
+from sport.errors import ContentError, FatalModelError, ModelError, TransientModelError, UnknownModelError
 from sport.llm.chat import Reply
 
 FEWER = "fewer texts than asked for"
@@ -94,7 +94,7 @@ class Faults:
         if status in (401, 403):
             return FatalModelError(f"{said}; {self._about_the_key()}")
         if status == 404:
-            return FatalModelError(f"{said}; is there a model {self._settings.model!r}, and does the URL end in /v1?")
+            return UnknownModelError(f"{said}; is there a model {self._settings.model!r}, and does the URL end in /v1?")
         if status in (400, 413, 422):
             if known.get("code") == "context_length_exceeded" or _TOO_LONG.search(text):
                 return ContentError(f"{said}; the conversation is longer than the model's context")
