@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -45,9 +46,11 @@ async def joined(address: str, kit: Kit) -> AsyncIterator[Kit]:
         import ray
     except ImportError as error:
         raise ConfigError("--ray: Ray is not installed; pip install 'sport[ray]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 256 << 20} if address == "local" else {}
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, namespace="sport")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, namespace="sport", **own)
+    except Exception as error:  # Ray raises bare ones, too
         raise ConfigError(
             f"--ray {address}: no cluster answers there ({error}); start one: ray start --head"
         ) from error

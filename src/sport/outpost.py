@@ -1,7 +1,7 @@
 """A worker of a cluster: it explores trajectories with a sandbox, tools and engines of its own, and tells what it did.
 
 It writes to no run. What it would commit comes out of :meth:`Outpost.work` as events, in the order in which they
-happened, for the one writer on the driver's machine. What it works on lies in a store of its own, in a temporary directory.
+happened, for the one writer on the driver's machine. What it works on lies in a temporary store of its own.
 """
 
 from __future__ import annotations
@@ -135,8 +135,9 @@ class Outpost:
     def __init__(self, config: str) -> None:
         """``config`` is a :class:`~sport.config.Config` as JSON."""
         self._folder = Path(tempfile.mkdtemp(prefix="sport-outpost-"))
-        self._store = Relay.create(self._folder / "run", Config.model_validate_json(config))
-        assert isinstance(self._store, Relay)
+        made = Relay.create(self._folder / "run", Config.model_validate_json(config))
+        assert isinstance(made, Relay)
+        self._store: Relay = made
         self._store.listeners, self._store.told, self._store.spending = {}, set(), {}
         self._kit: Kit | None = None
 
