@@ -8,14 +8,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from sport.config import Config
-from sport.outpost import files_of
+from sport import wire
+from sport.cluster import Cluster, Work
+from sport.config import Config, load
+from sport.events import Silent
+from sport.explore import explore
+from sport.kit import Kit
+from sport.outpost import Outpost, files_of
 from sport.store import Store
-from sport.types import CallRecord, File, Observation, ToolCall, ToolResult
+from sport.types import CallRecord, File, Observation, Task, ToolCall, ToolResult
 
 ROOT = Path(__file__).resolve().parent.parent
 MORE = ("synth.tasks=8", "explore.in_flight=2", "cluster.workers=2", "cluster.cpus=0.5", "tools.workers=1")
@@ -84,6 +90,69 @@ def test_no_cluster_is_one_message(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert "no cluster answers there" in err
     assert "Traceback" not in err
+
+
+class OnePlace:
+    """A cluster of one outpost in this process, which "dies" with a trajectory after so many events."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+        self.cluster = Cluster(kit, None)
+
+    async def explore(self, tasks: Sequence[Task], dies_after: Sequence[int]) -> None:
+        work, deaths = Work(self.kit.store, tasks, 1), list(dies_after)
+        outpost = Outpost(self.kit.config.model_dump_json())
+        _, walls = await outpost.start()
+        await outpost.use(None, "00")
+        try:
+            while (item := work.next(walls)) is not None:
+                left, died = deaths.pop(0) if deaths else -1, False
+                events = outpost.work(item)
+                async for event in events:
+                    if died := left == 0:
+                        break
+                    self.cluster.commit(event, 1)
+                    left -= 1
+                await events.aclose()
+                if died:
+                    await outpost.stop()
+                    outpost = Outpost(self.kit.config.model_dump_json())
+                    await outpost.start()
+                    work.again(item)
+                else:
+                    work.done()
+        finally:
+            await outpost.stop()
+        assert work.left == 0
+
+
+@pytest.mark.timeout(300)
+async def test_what_an_outpost_tells_is_what_one_process_commits(tmp_path: Path) -> None:
+    config = load(ROOT / "configs" / "tiny.toml", ("explore.in_flight=2",))
+    dumps = []
+    for name, way in (("alone", None), ("spread", (1, 6))):
+        with Store.create(tmp_path / name, config) as store:
+            for number in range(2):
+                file = store.put("file_1.csv", f"name,price\nbroom,{number + 3}\n".encode())
+                task = Task(id=f"t{number}", query="What is the price of the broom?", files=(file,))
+                store.add_task(task, None, split="explore", iteration=1, ordinal=number)
+            kit, tasks = wire.build(store, Silent()), store.tasks("explore", 1)
+            if way is None:
+                await kit.tools.start()
+                await kit.sandbox.start()
+                await explore(
+                    tasks, kit.llm, kit.dialect, kit.sandbox, store, kit.critic, config, iteration=1, progress=Silent()
+                )
+                await kit.sandbox.stop()
+                await kit.tools.stop()
+            else:
+                await OnePlace(kit).explore(tasks, way)
+                assert 0 < store.repeated_asks() <= len(way)
+            dumps.append(list(store.dump()))
+            made = [f for t in store.trajectories("explore") for s in t.steps for f in files_of(s)]
+            assert made
+            assert all(store.read(file) for file in made)
+    assert dumps[0] == dumps[1]
 
 
 def test_every_file_of_an_observation_is_found() -> None:

@@ -78,7 +78,7 @@ class Cluster:
             FatalModelError: a model cannot be used at all, or a budget is spent.
             RunError: workers die faster than they work.
         """
-        work = _Work(self._kit.store, tasks, iteration)
+        work = Work(self._kit.store, tasks, iteration)
         progress = self._kit.progress
         progress.start("explore", len(tasks), "tasks")
         progress.advance("explore", len(tasks) - work.left)
@@ -100,7 +100,7 @@ class Cluster:
         by_gpu = held.get("GPU", 0.0) / self._settings.gpus if self._settings.gpus else by_cpu
         return max(1, int(min(by_cpu, by_gpu)))
 
-    async def _supervise(self, work: _Work, adapter: dict[str, bytes] | None, name: str) -> None:
+    async def _supervise(self, work: Work, adapter: dict[str, bytes] | None, name: str) -> None:
         """As many workers as there is room and need for, until all is done; a dead one is replaced."""
         living: set[asyncio.Task[None]] = set()
         number = 0
@@ -119,7 +119,7 @@ class Cluster:
             if living:
                 await asyncio.wait(living)
 
-    async def _worker(self, number: int, work: _Work, adapter: dict[str, bytes] | None, name: str) -> None:
+    async def _worker(self, number: int, work: Work, adapter: dict[str, bytes] | None, name: str) -> None:
         """One worker's life; returns when nothing is left for it, or when it has died."""
         in_flight = self._config.explore.in_flight
         options = {"num_cpus": self._settings.cpus, "num_gpus": self._settings.gpus}
@@ -139,13 +139,13 @@ class Cluster:
         finally:
             self._ray.kill(actor)
 
-    async def _lane(self, actor: Any, number: int, walls: dict[str, str], work: _Work) -> None:
+    async def _lane(self, actor: Any, number: int, walls: dict[str, str], work: Work) -> None:
         store = self._kit.store
         while (item := work.next(walls)) is not None:
             name = trajectory_id("explore", item.iteration, item.task)
             try:
                 async for reference in actor.work.options(num_returns="streaming").remote(item):
-                    self._commit(await reference, number)
+                    self.commit(await reference, number)
             except BaseException:
                 work.again(item)
                 raise
@@ -153,7 +153,8 @@ class Cluster:
             end = store.trajectory(name).end
             self._kit.progress.advance("explore", note=end.state if end else "")
 
-    def _commit(self, event: Event, number: int) -> None:
+    def commit(self, event: Event, number: int) -> None:
+        """Write what worker ``number`` told. Raises BudgetError where it says that a budget is spent."""
         store = self._kit.store
         if event.name == "spent":
             return self._charge(number, *event.arguments)
@@ -176,7 +177,7 @@ class Cluster:
             Ledger(f"{role}.endpoint", settings, total, lambda _: None).allow()
 
 
-class _Work:
+class Work:
     """Trajectories that have not ended, and how often a worker died with each."""
 
     def __init__(self, store: Store, tasks: Sequence[Task], iteration: int) -> None:
