@@ -35,6 +35,7 @@ from typing import Any
 from loopback import CRITIC, Loopback, running
 from workload import AskedCritic, add_tasks, booted, engine, exploring, settings
 
+from sport.config import SandboxSection
 from sport.dialect import Dialect
 from sport.events import Silent
 from sport.llm.endpoint import EndpointLLM
@@ -239,11 +240,11 @@ async def _one(store: Counting, llm: EndpointLLM, critic: AskedCritic, sandbox: 
     await state.close()
 
 
-def row(name: str, steps: int, length: int, delay_s: float) -> Row:
+def row(name: str, steps: int, length: int, delay_s: float, libraries: tuple[str, ...] = ()) -> Row:
     """One row, here and now."""
     in_flight, tasks = 1 if name == NAIVE else int(name), max(1, steps // length)
     with running(SLOTS, delay_s) as server, tempfile.TemporaryDirectory(prefix="explore-") as home:
-        chosen = settings(server.url, n=N, in_flight=in_flight)
+        chosen = settings(server.url, n=N, in_flight=in_flight, libraries=libraries)
         with Counting.create(Path(home) / "run", chosen) as store:
             assert isinstance(store, Counting)
             add_tasks(store, [f"Do it in {length} steps, number {i}." for i in range(tasks)])
@@ -279,26 +280,29 @@ def main() -> None:
     """Print the tables, or one row as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="an eighth of the steps, and no more than 64 in flight")
+    parser.add_argument("--libraries", action="store_true", help="boxes hold all libraries of the default settings")
     parser.add_argument("--json", type=Path)
     for name, kind in (("--row", str), ("--steps", int), ("--length", int), ("--delay", float)):
         parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    libraries = SandboxSection().libraries if given.libraries else ()
     if given.row:
-        print(json.dumps(asdict(row(given.row, given.steps, given.length, given.delay))))
+        print(json.dumps(asdict(row(given.row, given.steps, given.length, given.delay, libraries))))
         return
     part = 8 if given.quick else 1
     levels = {f: s // part for f, s in LEVELS.items() if not given.quick or f <= 64}
-    delay = ("--length", str(STEPS), "--delay", str(DELAY_S))
+    loaded = ("--libraries",) if given.libraries else ()
+    delay = ("--length", str(STEPS), "--delay", str(DELAY_S), *loaded)
     rows = [apart("--row", str(f), "--steps", str(max(s, 4)), *delay) for f, s in levels.items()]
     rows.append(apart("--row", NAIVE, "--steps", str(24 // part), *delay))
     table(rows, "in flight")
-    quick = ("--length", "1", "--delay", "0.0")
+    quick = ("--length", "1", "--delay", "0.0", *loaded)
     flat = [apart("--row", "32", "--steps", str(count // part), *quick) for count in (100, 2000)]
     for one, count in zip(flat, (100, 2000), strict=True):
         one.name = f"{count // part} one-step tasks, 32 in flight, no delay"
     table(flat, "memory")
     where = f"{platform.platform()}, {os.cpu_count()} cores, {datetime.date.today()}"
-    print(f"\n{where}; n = {N}, {STEPS} steps a trajectory, {SLOTS} slots of {DELAY_S:g} s")
+    print(f"\n{where}; n = {N}, {STEPS} steps a trajectory, {SLOTS} slots of {DELAY_S:g} s; {len(libraries)} libraries")
     if given.json:
         data = {"machine": where, "rows": [asdict(one) for one in (*rows, *flat)]}
         given.json.write_text(json.dumps(data, indent=1) + "\n")
