@@ -32,6 +32,7 @@ from sport.store import Store
 from sport.types import End, Spent, Task
 
 LOOK_S = 2.0  # how often the cluster is asked whether it has grown
+ON_WORKERS = " on workers"  # whose spending is kept apart: the driver's own engines count for themselves
 TRIES = 3  # workers that may die with a trajectory before it is given up
 
 
@@ -83,11 +84,9 @@ class Cluster:
         progress.start("explore", len(tasks), "tasks")
         progress.advance("explore", len(tasks) - work.left)
         adapter = _files(self._kit.store, iteration - 1)
-        supervised = asyncio.create_task(self._supervise(work, adapter, f"{iteration - 1:02d}"))
         try:
-            await supervised
+            await self._supervise(work, adapter, f"{iteration - 1:02d}")
         finally:
-            supervised.cancel()
             self._kit.store.set_walls(vector(self._kit.sandbox.layers))  # what is evaluated next runs here
         progress.finish("explore")
 
@@ -107,7 +106,7 @@ class Cluster:
         try:
             while work.left:
                 wanted = min(self._room(), -(-work.left // self._config.explore.in_flight))
-                while len(living) < wanted:
+                while work.waiting and len(living) < wanted:
                     number += 1
                     living.add(asyncio.create_task(self._worker(number, work, adapter, name)))
                 done, living = await asyncio.wait(living, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
@@ -125,30 +124,31 @@ class Cluster:
         options = {"num_cpus": self._settings.cpus, "num_gpus": self._settings.gpus}
         made = self._ray.remote(max_concurrency=in_flight + 2, max_restarts=0, **options)(Outpost)
         actor = made.remote(self._config.model_dump_json())
-        died = self._ray.exceptions.ActorDiedError
+        held: list[Item] = []
         try:
             pid, walls = await actor.start.remote()
             await actor.use.remote(adapter, name)
             self._kit.store.log("worker", number=number, pid=pid)
             work.survived()
-            await together(self._lane(actor, number, walls, work) for _ in range(in_flight))
+            await together(self._lane(actor, number, walls, work, held) for _ in range(in_flight))
             await actor.stop.remote()
-        except died as error:
-            self._kit.store.log("worker died", number=number, error=str(error).splitlines()[0])
+        except self._ray.exceptions.RayActorError as error:
+            self._kit.store.log("worker died", number=number, error=str(error).partition("\n")[0])
+            for item in held:
+                work.again(item)
             work.bury()
         finally:
             self._ray.kill(actor)
 
-    async def _lane(self, actor: Any, number: int, walls: dict[str, str], work: Work) -> None:
+    async def _lane(self, actor: Any, number: int, walls: dict[str, str], work: Work, held: list[Item]) -> None:
+        """One trajectory after another; ``held`` are those that the worker has now."""
         store = self._kit.store
         while (item := work.next(walls)) is not None:
             name = trajectory_id("explore", item.iteration, item.task)
-            try:
-                async for reference in actor.work.options(num_returns="streaming").remote(item):
-                    self.commit(await reference, number)
-            except BaseException:
-                work.again(item)
-                raise
+            held.append(item)
+            async for reference in actor.work.options(num_returns="streaming").remote(item):
+                self.commit(await reference, number)
+            held.remove(item)
             work.done()
             end = store.trajectory(name).end
             self._kit.progress.advance("explore", note=end.state if end else "")
@@ -166,15 +166,16 @@ class Cluster:
     def _charge(self, number: int, role: str, spent: Spent) -> None:
         """Add up over workers and earlier attempts; stop the run where its budget is gone."""
         self._spent[role, number] = spent
-        total = self._spent_before.get(role, Spent())
+        total = self._spent_before.get(role + ON_WORKERS, Spent())
         for (whose, _), one in self._spent.items():
             if whose == role:
                 total = _sum(total, one)
-        self._kit.store.set_spent(role, total)
+        self._kit.store.set_spent(role + ON_WORKERS, total)
         section = getattr(self._config, role, None)
         settings = getattr(section, "endpoint", None)
         if isinstance(settings, Endpoint):
-            Ledger(f"{role}.endpoint", settings, total, lambda _: None).allow()
+            both = _sum(total, self._kit.store.spent(role))
+            Ledger(f"{role}.endpoint", settings, both, lambda _: None).allow()
 
 
 class Work:
@@ -192,6 +193,11 @@ class Work:
 
     def _name(self, task: Task) -> str:
         return trajectory_id("explore", self._iteration, task)
+
+    @property
+    def waiting(self) -> int:
+        """How many nobody works on."""
+        return len(self._todo)
 
     def next(self, walls: dict[str, str]) -> Item | None:
         """The next one, to be gone on with behind these walls, with all that is known of it; None when nobody waits."""
