@@ -56,9 +56,11 @@ class Tools:
 
 
 @asynccontextmanager
-async def sandbox(tools: Tools | None = None, wall_s: float = 5.0) -> AsyncIterator[ForkedSandbox]:
+async def sandbox(
+    tools: Tools | None = None, wall_s: float = 5.0, call_s: float = 120.0
+) -> AsyncIterator[ForkedSandbox]:
     blobs, tools = Blobs(), tools or Tools()
-    limits = config.SandboxSection(wall_s=wall_s, libraries=())
+    limits = config.SandboxSection(wall_s=wall_s, call_s=call_s, libraries=())
     box = ForkedSandbox(specs=[LOOK], call=tools.call, put=blobs.put, read=blobs.read, limits=limits)
     await box.start()
     try:

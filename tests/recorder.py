@@ -24,6 +24,9 @@ class MemoryRecorder:
         self._steps: dict[str, list[Step]] = {}
         self._ends: dict[str, End] = {}
 
+    def finished(self, purpose: Purpose, iteration: int) -> set[str]:
+        return {name for name in self._ends if self._begun[name][1:3] == (purpose, iteration)}
+
     def _commit(self, *what: object) -> None:
         if self.kill_after is not None and len(self.commits) >= self.kill_after:
             raise Killed

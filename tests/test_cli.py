@@ -23,7 +23,7 @@ from sport.store import Store
 from sport.types import Metric
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO, TINY = ROOT / "configs" / "demo.toml", ROOT / "configs" / "tiny.toml"
+DEMO, TINY = ROOT / "configs" / "demo.toml", ROOT / "configs" / "small.toml"
 STAGES = ("synth", "explore", "pairs", "tune", "eval")
 Done = subprocess.CompletedProcess[str]
 

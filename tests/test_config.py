@@ -34,7 +34,8 @@ def test_every_value_of_theirs_says_why(path: Path) -> None:
 
 def test_the_tiny_one_is_tiny() -> None:
     tiny = load(CONFIGS[0].with_name("tiny.toml"))
-    assert (tiny.synth.tasks, tiny.explore.n, tiny.iterations) == (3, 2, 1)
+    assert (tiny.synth.tasks, tiny.explore.n, tiny.iterations) == (3, 3, 1)
+    assert tiny.controller.kind == "scripted"
 
 
 def test_a_saved_configuration_is_the_same_one() -> None:

@@ -20,7 +20,7 @@ SOURCE = ROOT / "src" / "sport"
 
 # A room is a file or folder directly below sport/; a few files share one room.
 FLOORS = {
-    0: {"types", "errors", "events", "seeds", "answers"},
+    0: {"types", "errors", "events", "seeds", "answers", "crash"},
     1: {"config", "store", "stats", "render", "checkpoint", "dialect", "causes", "wording", "structured", "own"},
     2: {"llm", "tools", "sandbox", "world"},
     3: {"agent", "verify"},
@@ -30,6 +30,7 @@ FLOORS = {
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
+    "outpost": "cluster",
     **{
         "adapters": "checkpoint",
         "bases": "checkpoint",
@@ -46,6 +47,7 @@ ALLOWED = {
     ("errors", "types"): "boundary() makes a Failure",
     ("events", "types"): "words of the same floor",
     ("answers", "types"): "words of the same floor",
+    ("crash", "errors"): "words of the same floor",
     ("store", "config"): "a run keeps its resolved configuration",
     ("sandbox", "tools.base"): "the one callable that a sandbox is handed, and the bytes it takes",
     ("dialect", "wording"): "its templates are prompts",

@@ -46,7 +46,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def tiny(folder: Path, *settings: str) -> subprocess.Popen[str]:
     changes = [word for setting in settings for word in ("--set", setting)]
-    return start("configs/tiny.toml", "--out", folder, *changes)
+    return start("configs/small.toml", "--out", folder, *changes)
 
 
 def dump(folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ from sport.store import Store
 from sport.types import Action, Trajectory
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = ROOT / "configs" / "tiny.toml"
+TINY = ROOT / "configs" / "small.toml"
 SECRET = "sk-very-secret-0123456789"
 AT_END = ("tools.workers=1", "eval.tasks=2", "eval.in_flight=2", "synth.tasks=2", "explore.in_flight=2")
 

@@ -8,6 +8,7 @@ import os
 import threading
 from pathlib import Path, PurePosixPath
 
+from sport import crash
 from sport.errors import RunError
 from sport.types import File
 
@@ -35,6 +36,10 @@ _MEDIA_TYPES = {
 }
 
 
+TEMPORARY = ".tmp"
+"""How the name of a file ends that is not whole yet; it begins with a dot."""
+
+
 def media_type_of(name: str) -> str:
     """The media type that a file's ending stands for; ``application/octet-stream`` when it is not known."""
     return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
@@ -50,6 +55,10 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def sweep(self) -> None:
+        """Remove what a killed writer left half done. Only for the one writer. Raises OSError."""
+        sweep(self._folder)
+
     def put(self, name: str, data: bytes, media_type: str | None = None) -> File:
         """Keep ``data`` and return its record; equal data are kept once, whatever their names.
 
@@ -60,7 +69,7 @@ class Blobs:
         path = self._path(sha256)
         if not path.exists():
             self._make(path.parent)
-            write_atomically(path, data)
+            write_atomically(path, data, aside=self._folder)
         return File(name=name, sha256=sha256, size=len(data), media_type=media_type or media_type_of(name))
 
     def read(self, file: File) -> bytes:
@@ -87,24 +96,35 @@ class Blobs:
             sync_directory(folder.parent)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, aside: Path | None = None) -> None:
     """Write a file so that a kill or a power cut leaves the old one or the new one, never half of it.
+
+    What a kill leaves lies beside it, or in the directory ``aside`` of the same file system, for :func:`sweep`.
 
     Raises:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary = (aside or path.parent) / f".{path.name}.{os.getpid()}.{threading.get_ident()}{TEMPORARY}"
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
+            crash.here("before_blob_fsync")
             os.fsync(stream.fileno())
+        crash.here("after_blob_fsync")
         temporary.replace(path)
+        crash.here("after_blob_rename")
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed writer left half done in a directory. Only for its one writer. Raises OSError."""
+    for left in folder.glob(f".*{TEMPORARY}"):
+        left.unlink(missing_ok=True)
 
 
 def sync_directory(folder: Path) -> None:

@@ -74,9 +74,10 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Directory of this run.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Go on with a run.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what a run would cost; do nothing.")] = False,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="ADDRESS", help="Explore on a Ray cluster.")] = None,
 ) -> None:
     """Teach the controller: synthesise, explore, pair, tune and evaluate, as often as CONFIG says."""
-    return start(config, overrides, out, resume, dry_run)
+    return start(config, overrides, out, resume, dry_run, ray=ray)
 
 
 def start(
@@ -86,6 +87,7 @@ def start(
     resume: Path | None,
     dry_run: bool,
     method: str | None = None,
+    ray: str | None = None,
 ) -> None:
     """A new run, a run to go on with, or what it would cost. ``method`` is the one that the command stands for."""
     if resume is not None:
@@ -93,7 +95,7 @@ def start(
             raise InputError("--resume takes its configuration from the run: give no CONFIG or --out with it")
         if dry_run:
             return _estimate(_amended(_saved(resume), overrides))
-        return _whole(resume, None, overrides)
+        return _whole(resume, None, overrides, ray)
     if config is None:
         raise InputError("say what to run: sport run configs/demo.toml, or sport run --resume DIR")
     from sport.config import load
@@ -106,19 +108,29 @@ def start(
     from sport import wire
 
     wire.check(settings)  # before anything is made on disk
-    return _whole(out or _fresh(settings.name), settings)
+    return _whole(out or _fresh(settings.name), settings, ray=ray)
 
 
-def _whole(folder: Path, settings: Config | None, overrides: Sequence[str] | None = None) -> None:
+def _whole(
+    folder: Path, settings: Config | None, overrides: Sequence[str] | None = None, ray: str | None = None
+) -> None:
     """A run from its first to its last stage, then what came of it.
 
-    ``settings`` is None to resume, with ``overrides`` that change no result (``config.amend``).
+    ``settings`` is None to resume, with ``overrides`` that change no result (``config.amend``). ``ray`` is the address
+    of a cluster to explore on.
     """
 
     async def work(kit: Any) -> None:
         from sport import loop, t3, wire
 
-        await (t3.run(kit, wire.t3(kit)) if kit.config.method == "t3" else loop.run(kit))
+        if kit.config.method == "t3":
+            return await t3.run(kit, wire.t3(kit))
+        if ray is None:
+            return await loop.run(kit)
+        from sport import cluster
+
+        async with cluster.joined(ray, kit) as spread:
+            await loop.run(spread)
 
     if settings is None and _saved(folder).bench.kind != "none":
         return _examine(folder, None)
@@ -366,6 +378,16 @@ def report(
 
 
 @app.command()
+def dump(folder: Folder) -> None:
+    """Print a run as sorted JSON lines without times, costs and paths: equal runs print the same."""
+    from sport.store import Store
+
+    with Store.view(folder) as store:
+        for line in store.dump():
+            sys.stdout.write(line + "\n")
+
+
+@app.command()
 def doctor(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="ask the servers it names, too")] = None,
 ) -> None:
@@ -513,9 +535,10 @@ def _fresh(name: str) -> Path:
 @contextmanager
 def _opened(folder: Path, settings: Config | None, command: str = "run --resume") -> Iterator[Store]:
     """The run's one writer; whatever ends the block, the message says how to go on."""
-    from sport.store import Store
+    from sport.store import Store, unborn
 
-    if settings is not None and folder.is_dir() and any(folder.iterdir()) and not (folder / "run.db").exists():
+    used = folder.is_dir() and any(folder.iterdir()) and not unborn(folder)
+    if settings is not None and used and not (folder / "run.db").exists():
         raise RunError(f"{folder}: not empty, and not a run; name another directory with --out")
     store = Store.create(folder, settings) if settings is not None else Store.open(folder)
     onwards = f"go on with: sport {command} {_quoted(folder)}"

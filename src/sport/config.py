@@ -158,14 +158,32 @@ class Synth(Section):
     check: SynthCheck = SynthCheck()
 
 
+class Serving(Section):
+    """How an adapter that was tuned here comes to the servers that sample from the controller (docs/SCALING.md)."""
+
+    how: Literal["local", "vllm", "restart"] = Field(
+        default="local",
+        description="the local weights answer for an adapter; runtime endpoints of vLLM; or the command below",
+    )
+    root: str | None = Field(
+        default=None, description="servers see RUN/tune/01/adapter as ROOT/01/adapter; None: as here"
+    )
+    command: tuple[str, ...] = Field(default=(), description="a restart: {name} and {adapter} are filled in")
+    wait_s: float = Field(default=600.0, gt=0, description="for servers to come back after the command")
+
+
 class Controller(Section):
     """The model that is taught. ``checkpoint`` is a directory, or "nano" for the one inside the package.
 
     ``kind`` says where its weights are. "local": here, for sampling and for tuning. "endpoint": elsewhere; it explores
     and is evaluated, and is not tuned. "served": here for tuning, and a server of the same checkpoint samples.
+    "scripted": nowhere; ``script``, a line of texts for every step, stands in where everything around it is tried.
     """
 
-    kind: Literal["local", "endpoint", "served"] = "local"
+    kind: Literal["local", "endpoint", "served", "scripted"] = "local"
+    script: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="of kind scripted: a step's texts, the last again"
+    )
     endpoint: Endpoint = Endpoint()
     checkpoint: str = "nano"
     adapter: str | None = None
@@ -175,6 +193,7 @@ class Controller(Section):
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     threads: int = Field(default=1, ge=1, description="of torch on a CPU; more than 1 only pays on quiet cores")
+    serving: Serving = Serving()
 
     @property
     def folder(self) -> Path:
@@ -411,6 +430,16 @@ class Tools(Section):
     web: Web = Web()
 
 
+class Cluster(Section):
+    """Workers of ``sport run --ray``. Each explores ``explore.in_flight`` trajectories at once."""
+
+    workers: int | None = Field(default=None, ge=1, description="None: as many as the cluster has room for")
+    cpus: float = Field(default=2.0, gt=0, description="that a worker asks the cluster for: its boxes run on them")
+    gpus: float = Field(
+        default=0.0, ge=0, description="the same, for engines and tools that need one; parts are allowed"
+    )
+
+
 class Config(Section):
     """A whole run."""
 
@@ -430,6 +459,7 @@ class Config(Section):
     bench: Bench = Bench()
     sandbox: SandboxSection = SandboxSection()
     tools: Tools = Tools()
+    cluster: Cluster = Cluster()
 
 
 def endpoints(config: Config) -> dict[str, Endpoint]:
@@ -445,7 +475,7 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
             writes and captions.base_urls and "library" in config.synth.images.sources,
             captions,
         ),
-        "controller.endpoint": (config.controller.kind != "local", config.controller.endpoint),
+        "controller.endpoint": (config.controller.kind in ("endpoint", "served"), config.controller.endpoint),
         "critic.endpoint": (learns and not t3 and config.critic.kind == "endpoint", config.critic.endpoint),
         "t3.expert.endpoint": (t3 and config.t3.expert.kind == "endpoint", config.t3.expert.endpoint),
         "t3.critic.endpoint": (t3 and reviews, config.t3.critic.endpoint),

@@ -15,16 +15,17 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sport import crash
 from sport.errors import RunError
 from sport.types import Record
 
 R = TypeVar("R", bound=Record)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x53504F52  # "SPOR": tells a run from any other SQLite file
 
 _SCHEMA = """
@@ -37,7 +38,7 @@ CREATE TABLE task_check (  -- no REFERENCES: a check may be written before its t
     task TEXT PRIMARY KEY, kept INTEGER NOT NULL, reason TEXT NOT NULL, notes TEXT NOT NULL);
 CREATE TABLE trajectory (
     id TEXT PRIMARY KEY, task TEXT NOT NULL REFERENCES task (id), purpose TEXT NOT NULL, iteration INTEGER NOT NULL,
-    ordinal INTEGER NOT NULL, ending TEXT);
+    ordinal INTEGER NOT NULL, ending TEXT, walls TEXT);
 CREATE INDEX trajectory_order ON trajectory (purpose, iteration, ordinal, id);
 CREATE TABLE ask (
     trajectory TEXT NOT NULL REFERENCES trajectory (id), step INTEGER NOT NULL, times INTEGER NOT NULL,
@@ -70,6 +71,27 @@ CREATE TABLE metric (
 CREATE TABLE adapter (iteration INTEGER PRIMARY KEY, path TEXT);
 CREATE TABLE cache (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {
+    1: (  # what was around a trajectory's code stood among the run's states
+        "ALTER TABLE trajectory ADD COLUMN walls TEXT",
+        "UPDATE trajectory SET walls = (SELECT value FROM state WHERE name = 'walls of ' || trajectory.id)",
+        "DELETE FROM state WHERE name LIKE 'walls of %'",
+    ),
+}
+"""What leads from a schema to the next. Whoever changes the tables adds an entry, and an old run to ``tests/data``."""
+
+
+def outdated(path: Path) -> bool:
+    """Whether a run's file is of an older schema that can be brought up to date. False for what is no run at all."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            [[ours]] = connection.execute("PRAGMA application_id")
+            [[version]] = connection.execute("PRAGMA user_version")
+    except sqlite3.DatabaseError:
+        return False  # whoever opens it next says what is wrong
+    return ours == _APPLICATION_ID and version in MIGRATIONS
 
 
 @contextmanager
@@ -144,12 +166,18 @@ class Database:
             made._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             made._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
             made.close()  # folds the log into the file
+            crash.here("before_run_appears")
             part.replace(path)
+            crash.here("after_run_appears")
             return cls(path, writable=True)
 
     @classmethod
     def open(cls, path: Path, *, writable: bool) -> Database:
-        """An existing file. Raises RunError when it is no run, of another schema, or unreadable."""
+        """An existing file; one of an older schema is brought up to date first where it is opened to be written.
+
+        Raises:
+            RunError: it is no run, of a newer schema, of an older one and only to be read, or unreadable.
+        """
         if not path.is_file():
             raise RunError(f"{path.parent}: not a run directory (it holds no {path.name})")
         try:
@@ -160,13 +188,29 @@ class Database:
             raise RunError(f"{path}: cannot be read as a run ({error})") from error
         if ours and version == SCHEMA_VERSION:
             return found
+        if ours and writable and version in MIGRATIONS:
+            found.migrate(version)
+            return found
         found.close()
         if ours and version > SCHEMA_VERSION:
             raise RunError(
                 f"{path.parent}: made by a newer sport (schema {version}, this program knows {SCHEMA_VERSION}); "
                 "upgrade sport to use it"
             )
+        if ours and version in MIGRATIONS:
+            raise RunError(
+                f"{path.parent}: made by an older sport (schema {version}, this program writes {SCHEMA_VERSION}), and "
+                f"not to be changed here; copy the run to where it can be written, and use the copy"
+            )
         raise RunError(f"{path.parent}: not a run directory ({path.name} is incomplete or of another program)")
+
+    def migrate(self, version: int) -> None:
+        """From this schema to ours, one version after the other, in one commit: a kill leaves the old one whole."""
+        with self.transaction() as commit:
+            for step in range(version, SCHEMA_VERSION):
+                for statement in MIGRATIONS[step]:
+                    commit.execute(statement)
+            commit.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -192,7 +236,9 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                crash.here("before_commit")
                 self._connection.execute("COMMIT")
+                crash.here("after_commit")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")

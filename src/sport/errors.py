@@ -9,7 +9,8 @@ SportError
 ├── ModelError           a language model
 │   ├── TransientModelError   worth another try
 │   ├── FatalModelError       quota, wrong key, unknown model: stop
-│   │   └── BudgetError       the tokens or the money that the user allowed are spent
+│   │   ├── BudgetError       the tokens or the money that the user allowed are spent
+│   │   └── UnknownModelError the server has no model of that name, or has forgotten it
 │   └── ContentError          an answer that breaks its contract
 ├── ToolError            a tool said no: an observation for the controller
 ├── SandboxError         the sandbox itself broke, not the code in it
@@ -62,6 +63,10 @@ class FatalModelError(ModelError):
 
 class BudgetError(FatalModelError):
     """A role has spent what the configuration allows it; the run stops and can go on with a larger budget."""
+
+
+class UnknownModelError(FatalModelError):
+    """A server has no model of the name it was asked for; one that was restarted forgets its adapters."""
 
 
 class ContentError(ModelError):

@@ -38,7 +38,7 @@ def estimate(config: Config) -> list[Estimate]:
     if config.method == "t3":
         return _t3(config)
     k, tasks, n = config.iterations, config.synth.tasks, config.explore.n
-    tunes = config.controller.kind != "endpoint"  # a model behind an endpoint is evaluated once and not tuned
+    tunes = config.controller.kind in ("local", "served")  # any other is evaluated once and not tuned
     steps, exams = k * tasks * STEPS, (k + 1 if tunes else 1) * config.eval.tasks * STEPS
     row = PROMPT_TOKENS + STEPS * n * ACTION_TOKENS
     tuned = int(k * tasks * row * (config.tune.epochs + 1 / 3))  # the reference pass is a third of a training pass

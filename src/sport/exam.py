@@ -88,7 +88,7 @@ def lacking(config: Config) -> str:
         name = controller.endpoint.key_env
         if name is not None and not os.environ.get(name):
             wanting.append(f"the environment variable {name} is not set (controller.endpoint.key_env)")
-    elif not controller.folder.is_dir():
+    elif controller.kind != "scripted" and not controller.folder.is_dir():
         wanting.append(f"the controller {controller.folder} is not here yet (controller.checkpoint)")
     if controller.adapter is not None and not Path(controller.adapter).is_dir():
         wanting.append(f"the adapter {controller.adapter} is not here yet (controller.adapter)")

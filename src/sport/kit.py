@@ -14,7 +14,7 @@ from sport.llm.base import LLM
 from sport.sandbox.base import Sandbox
 from sport.store import Store
 from sport.synth.base import Checker, Writer
-from sport.types import Json, Pair, ToolSpec, Trajectory
+from sport.types import Json, Pair, Task, ToolSpec, Trajectory
 from sport.verify.base import Critic
 
 
@@ -46,6 +46,13 @@ class Imitate(Protocol):
 
     def __call__(self, trajectories: Sequence[Trajectory]) -> tuple[Path, dict[str, Json]]:
         """Tune on the trunks of ``trajectories``; returns the adapter and figures worth noting."""
+
+
+class Spread(Protocol):
+    """Exploration on other machines."""
+
+    async def __call__(self, tasks: Sequence[Task], iteration: int) -> None:
+        """Bring the trajectory of every task to its end; everything lands in the run's store."""
         ...
 
 
@@ -57,6 +64,7 @@ class Kit:
     models of other roles than the controller's; their connections are kept while stages run.
 
     ``similarity`` (cosine of two sentences) and ``judge`` (of answers) are None where no benchmark asks for them.
+    ``spread`` explores in place of this process, where there is a cluster.
     """
 
     config: Config
@@ -75,3 +83,4 @@ class Kit:
     imitate: Imitate | None = None
     similarity: Callable[[str, str], float] | None = None
     judge: LLM | None = None
+    spread: Spread | None = None

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from sport import crash
 from sport.agent.code import CodeAgent
 from sport.bench import world
 from sport.bench.run import evaluate
@@ -64,7 +65,7 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
     """
     if name == "tune" and kit.tune is None:
         raise RunError(
-            "controller.kind: a model behind an endpoint cannot be tuned here, its weights are elsewhere; "
+            f"controller.kind: {kit.config.controller.kind!r} cannot be tuned here, its weights are elsewhere; "
             'tune with controller.kind = "local" and controller.checkpoint = a directory'
         )
     if kit.config.method == "t3":
@@ -104,12 +105,14 @@ async def _do(kit: Kit, name: str, iteration: int, work: Mapping[str, Work]) -> 
     kit.store.log("stage", name=name, iteration=iteration)
     try:
         note = await work[name](kit, iteration)
+        crash.here("after_stage")
     finally:
         seconds = time.monotonic() - began
         if note is None:
             kit.store.add_wall(iteration, name, seconds)
         else:
             kit.store.finish_stage(iteration, name, seconds, note)
+            crash.here("after_stage_mark")
     kit.store.write_summary()
 
 
@@ -128,11 +131,14 @@ async def synth(kit: Kit, iteration: int) -> dict[str, Json]:
 async def _explore(kit: Kit, iteration: int) -> dict[str, Json]:
     await _use(kit, iteration - 1)
     tasks = kit.store.tasks("explore", iteration)
-    await explore(
-        tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
-        iteration=iteration, progress=kit.progress,
-    )  # fmt: skip
-    ends: Counter[str] = Counter(t.end.state for t in kit.store.trajectories("explore", iteration) if t.end)
+    if kit.spread is not None:
+        await kit.spread(tasks, iteration)
+    else:
+        await explore(
+            tasks, kit.llm, kit.dialect, kit.sandbox, kit.store, kit.critic, kit.config,
+            iteration=iteration, progress=kit.progress,
+        )  # fmt: skip
+    ends: Counter[str] = Counter(o.end.state for o in kit.store.outlines("explore", iteration) if o.end)
     return {**ends, "dialect": kit.dialect.version}
 
 
@@ -156,6 +162,7 @@ async def _tune(kit: Kit, iteration: int) -> dict[str, Json]:
     trees = [store.trajectory(name) for name in sorted(wanted)]
     previous = store.folder / before if before else None
     made, note = await asyncio.to_thread(kit.tune, iteration, trees, pairs, previous)
+    crash.here("after_adapter")
     store.set_adapter(iteration, str(made.relative_to(store.folder)) if made else before)
     return note
 

@@ -8,15 +8,16 @@ deletes, and it is not made for a disk that several machines share.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from sport.blobs import Blobs, write_atomically
+from sport.blobs import Blobs, sweep, write_atomically
 from sport.config import Config, parse
-from sport.database import Database, Lock, explained, pack, unpack, upsert
+from sport.database import Database, Lock, explained, outdated, pack, unpack, upsert
 from sport.digest import dump_lines, summary
 from sport.errors import RunError
 from sport.trees import Trees
@@ -34,6 +35,18 @@ class Checked(NamedTuple):
     key: Key | None
     kept: bool
     reason: str
+
+
+def unborn(folder: Path) -> bool:
+    """Whether a directory holds what a process leaves that was killed while it made a run there, and nothing else."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    known = {
+        "files",
+        "lock",
+        "config.json",
+        *(name for name in names if name.startswith(("run.db.new", ".config.json"))),
+    }
+    return "lock" in names and names <= known and not any((folder / "files").glob("[!.]*"))
 
 
 class Store(Trees):
@@ -67,6 +80,7 @@ class Store(Trees):
             if (folder / "run.db").exists():
                 raise RunError(f"{folder}: holds a run already; go on with: sport run --resume {folder}")
             with explained(folder):
+                sweep(folder)
                 write_atomically(folder / "config.json", (config.model_dump_json(indent=2) + "\n").encode())
             return cls(folder, config, Database.create(folder / "run.db"), lock)
         except BaseException:
@@ -81,9 +95,13 @@ class Store(Trees):
             RunError: not a run, of a newer schema, unwritable, or another process (named by pid) is its writer.
         """
         if not (folder / "run.db").is_file():
+            if unborn(folder):
+                raise RunError(f"{folder}: was stopped before anything was done; start it again with --out {folder}")
             raise RunError(f"{folder}: not a run directory (it holds no run.db)")
         lock = Lock(folder)
         try:
+            sweep(folder)
+            Blobs(folder / "files").sweep()
             return cls._load(folder, lock)
         except BaseException:
             lock.release()
@@ -91,7 +109,12 @@ class Store(Trees):
 
     @classmethod
     def view(cls, folder: Path) -> Store:
-        """An existing run, to read it, also while another process writes. Raises RunError as :meth:`open`."""
+        """An existing run, to read it, also while another process writes. Raises RunError as :meth:`open`.
+
+        One of an older schema is opened to be written first, once, which brings it up to date.
+        """
+        if outdated(folder / "run.db") and os.access(folder, os.W_OK):
+            cls.open(folder).close()
         return cls._load(folder, None)
 
     @classmethod
@@ -326,6 +349,11 @@ class Store(Trees):
         """What :meth:`set_spent` was told last; nothing spent when it was not."""
         row = self._database.one("SELECT value FROM state WHERE name = ?", f"spent {role}")
         return unpack(Spent, row[0]) if row else Spent()
+
+    def spenders(self) -> dict[str, Spent]:
+        """What every role's endpoint came to, by role; empty where no model was behind an endpoint."""
+        rows = self._database.rows("SELECT substr(name, 7), value FROM state WHERE name LIKE 'spent %' ORDER BY name")
+        return {role: unpack(Spent, text) for role, text in rows}
 
     # ----------------------------------------------------------------------------- for people and programs
 

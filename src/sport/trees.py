@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sport.database import Database, pack, unpack, upsert
+from sport import crash
+from sport.database import Database, pack, unpack
 from sport.types import Candidate, End, Observation, Purpose, Step, Task, Trajectory
 
 
@@ -46,12 +47,12 @@ class Trees:
                 (trajectory_id, task_id, purpose, iteration, ordinal),
             )
             if self._walls is not None:
-                name = f"walls of {trajectory_id}"
-                row = commit.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-                known = json.loads(row[0]) if row else []
+                [[text]] = commit.execute("SELECT walls FROM trajectory WHERE id = ?", (trajectory_id,))
+                known = json.loads(text) if text else []
                 if known[-1:] != [json.loads(self._walls)]:
                     text = json.dumps([*known, json.loads(self._walls)])
-                    commit.execute(*upsert("state", {"name": name}, {"value": text}))
+                    commit.execute("UPDATE trajectory SET walls = ? WHERE id = ?", (text, trajectory_id))
+        crash.here("after_begin")
 
     def set_walls(self, layers: Mapping[str, str]) -> None:
         """What is around model-written code from now on: each layer's name and state, as the sandbox found them."""
@@ -59,8 +60,8 @@ class Trees:
 
     def walls(self, trajectory_id: str) -> list[dict[str, str]]:
         """What was around a trajectory's code, in the order in which it held; empty where nobody said."""
-        row = self._database.one("SELECT value FROM state WHERE name = ?", f"walls of {trajectory_id}")
-        return list(json.loads(row[0])) if row else []
+        row = self._database.one("SELECT walls FROM trajectory WHERE id = ?", trajectory_id)
+        return list(json.loads(row[0])) if row and row[0] else []
 
     def asked(self, trajectory: str, step: int) -> None:
         """An intent, before the call that costs. Asking again for what never came is counted."""
@@ -69,6 +70,7 @@ class Trees:
                 "INSERT INTO ask VALUES (?, ?, 1) ON CONFLICT (trajectory, step) DO UPDATE SET times = times + 1",
                 (trajectory, step),
             )
+        crash.here("after_asked")
 
     def sampled(self, trajectory: str, step: int, candidates: Sequence[Candidate]) -> None:
         """The n texts of a step, in one commit. Observations that are known already (unparsed texts) go with them.
@@ -82,6 +84,7 @@ class Trees:
                 [(trajectory, step, c.index, pack(_bare(c))) for c in candidates],
             )
             commit.executemany("INSERT INTO observation VALUES (?, ?, ?, ?)", _seen(trajectory, step, candidates))
+        crash.here("after_sampled")
 
     def observed(self, trajectory: str, step: int, candidate: int, observation: Observation) -> None:
         """What one candidate's code led to.
@@ -93,6 +96,7 @@ class Trees:
             commit.execute(
                 "INSERT INTO observation VALUES (?, ?, ?, ?)", (trajectory, step, candidate, pack(observation))
             )
+        crash.here("after_observed")
 
     def decided(self, trajectory: str, step: Step) -> None:
         """Verdict and choice in one commit: from here on the step exists for pairs, report and the next step.
@@ -118,11 +122,13 @@ class Trees:
             commit.executemany("INSERT INTO observation VALUES (?, ?, ?, ?)", _seen(trajectory, step.index, missing))
             bare = step.model_copy(update={"candidates": ()})
             commit.execute("INSERT INTO decision VALUES (?, ?, ?)", (trajectory, step.index, pack(bare)))
+        crash.here("after_decided")
 
     def ended(self, trajectory: str, end: End) -> None:
         """No further step will come."""
         with self._database.transaction() as commit:
             commit.execute("UPDATE trajectory SET ending = ? WHERE id = ?", (pack(end), trajectory))
+        crash.here("after_ended")
 
     # ------------------------------------------------------------------------------------------- reading
 
@@ -160,6 +166,11 @@ class Trees:
         """All of a purpose in the order (iteration, ordinal), read one by one."""
         for outline in self.outlines(purpose, iteration):
             yield self.trajectory(outline.id)
+
+    def finished(self, purpose: str, iteration: int) -> set[str]:
+        """Ids of the trajectories that have ended; no step is read for it."""
+        sql = "SELECT id FROM trajectory WHERE purpose = ? AND iteration = ? AND ending IS NOT NULL"
+        return {name for (name,) in self._database.rows(sql, purpose, iteration)}
 
     def outlines(self, purpose: str, iteration: int | None = None) -> list[Outline]:
         """The same without steps: cheap, for choosing which to read."""

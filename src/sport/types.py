@@ -141,7 +141,8 @@ class Spent(Record):
     """What a role's endpoint has charged a run for so far.
 
     ``unknown`` counts calls that may have been paid for and that nobody can price: cut off, or answered without usage.
-    ``cost`` is in the currency of the configured prices, None without prices.
+    ``cost`` is in the currency of the configured prices, None without prices. ``faults`` counts tries that failed, by
+    cause, whether or not a later one succeeded.
     """
 
     calls: int = 0
@@ -149,6 +150,7 @@ class Spent(Record):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
+    faults: dict[str, int] = Field(default_factory=dict)
 
 
 class Sample(Record):

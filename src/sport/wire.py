@@ -14,7 +14,9 @@ from sport.events import Progress
 from sport.kit import Imitate, Kit, Tune
 from sport.llm import servers
 from sport.llm.base import LLM
-from sport.llm.served import ServedLLM
+from sport.llm.scripted import ScriptedLLM, lines
+from sport.llm.served import GoLive, ServedLLM
+from sport.llm.serving import Live
 from sport.render import Renderer
 from sport.sandbox.base import Sandbox
 from sport.sandbox.docker import DockerSandbox
@@ -50,6 +52,8 @@ def check(config: Config) -> None:
         CheckpointError: the controller's directory, or its adapter's, is not there or not whole.
     """
     make("explore", 0, families=config.synth.families)
+    if config.controller.kind == "scripted" and not (config.controller.script and all(config.controller.script)):
+        raise ConfigError("controller.script: expected at least one line, and in every line at least one text")
     worded(config, [entry.spec for entry in wire_bench.entries(config)])
     wire_t3.check(config)
     for where, settings in endpoints(config).items():
@@ -68,7 +72,7 @@ def check(config: Config) -> None:
             f"explore.temperatures: {len(temperatures)} values for explore.n = {config.explore.n} candidates"
         )
     wire_synth.check(config)
-    if config.controller.kind != "endpoint":
+    if config.controller.kind in ("local", "served"):
         checkpoint.check(config.controller.folder)
 
 
@@ -131,6 +135,8 @@ def sandbox(store: Store, toolbox: Box) -> Sandbox:
 def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM, Tune | None, Imitate | None]:
     """The model that is taught, and how: by preference, by imitation. A model behind an endpoint is not tuned."""
     config = store.config
+    if config.controller.kind == "scripted":
+        return ScriptedLLM(lines(config.controller.script), remember=False), None, None
     if config.controller.kind == "endpoint":
         return endpoint(store, "controller", config.controller.endpoint), None, None
     from sport.llm.local import LocalLLM  # torch comes with it
@@ -143,13 +149,23 @@ def _controller(store: Store, dialect: Dialect, progress: Progress) -> tuple[LLM
     tune = _tuner(store.folder, config, dialect, loaded, llm.renderer, progress)
     imitate = wire_t3.imitator(store, dialect, loaded, progress)
     if config.controller.kind == "served":
-        return ServedLLM(endpoint(store, "controller", config.controller.endpoint), llm), tune, imitate
+        return ServedLLM(endpoint(store, "controller", config.controller.endpoint), llm, _go_live(store)), tune, imitate
     return llm, tune, imitate
 
 
 def endpoint(store: Store, role: str, settings: Endpoint) -> LLM:
     """A role's model behind an endpoint; what it charges is kept in the run."""
     return wire_synth.engine(store, role, settings, store.read)
+
+
+def _go_live(store: Store) -> GoLive | None:
+    """How servers come to know an adapter; None: they do not, and the local weights answer."""
+    settings = store.config.controller
+    if settings.serving.how == "local":
+        return None
+    return Live(
+        settings.endpoint, settings.serving, "controller.endpoint", lambda made: endpoint(store, "controller", made)
+    )
 
 
 def _critic(store: Store, toolbox: Box) -> tuple[Critic, tuple[LLM, ...]]:

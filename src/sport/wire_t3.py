@@ -36,7 +36,7 @@ def check(config: Config) -> None:
     if config.method != "t3":
         return
     own = config.t3
-    if config.controller.kind == "endpoint":
+    if config.controller.kind in ("endpoint", "scripted"):
         raise ConfigError(
             'controller.kind: T3 tunes the controller, so its weights must be here: "local" or "served"; '
             "a stronger model that solves the tasks is t3.expert"

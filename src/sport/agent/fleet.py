@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from sport.agent.base import Recorder
@@ -21,6 +22,10 @@ class Trajectories(Recorder, Protocol):
 
     def begin(self, trajectory_id: str, task_id: str, purpose: Purpose, iteration: int, ordinal: int) -> None:
         """Note that a trajectory exists; a second time does nothing."""
+
+    def finished(self, purpose: Purpose, iteration: int) -> set[str]:
+        """Ids of the trajectories that have ended."""
+        ...
 
     def trajectory(self, trajectory_id: str) -> Trajectory:
         """Its decided steps and its end, if it has one."""
@@ -72,24 +77,34 @@ async def run_tasks(
 ) -> None:
     """Bring the trajectory of every task to its end. One that has ended is left alone; one that is half done goes on.
 
-    A trajectory's place in ``tasks`` is its ordinal and the order in which engines batch it.
+    A trajectory's place in ``tasks`` is its ordinal and the order in which engines batch it. It is begun, and what
+    there is of it read, when its turn comes: neither start nor resumption takes longer with every trajectory.
     """
     progress.start(stage, len(tasks), "tasks")
+    ended = store.finished(purpose, iteration)
     jobs: list[Job] = []
     for order, task in enumerate(tasks):
         name = trajectory_id(purpose, iteration, task)
-        store.begin(name, task.id, purpose, iteration, order)
-        if store.trajectory(name).end is None:
-            jobs.append(_job(agent, store, name, task, order, progress, stage))
+        if name not in ended:
+            begin = partial(store.begin, name, task.id, purpose, iteration, order)
+            jobs.append(_job(agent, store, begin, name, task, order, progress, stage))
     progress.advance(stage, len(tasks) - len(jobs))
     await run_all(jobs, llm, in_flight)
     progress.finish(stage)
 
 
 def _job(
-    agent: CodeAgent, store: Trajectories, name: str, task: Task, order: int, progress: Progress, stage: str
+    agent: CodeAgent,
+    store: Trajectories,
+    begin: Callable[[], None],
+    name: str,
+    task: Task,
+    order: int,
+    progress: Progress,
+    stage: str,
 ) -> Job:
     async def job() -> None:
+        begin()
         _, end = await agent.run(name, task, order, store.trajectory(name).steps, store.partial(name))
         progress.advance(stage, note=end.state)
 

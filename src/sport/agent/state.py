@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
 from sport.agent.running import each
+from sport.errors import SandboxError, boundary
 from sport.sandbox.base import Entry, Interpreter, Sandbox
 from sport.types import Candidate, File, Observation
 
@@ -85,11 +86,15 @@ class State:
         await _close(gone)
 
     async def rewind(self) -> None:
-        """Let go of everything that lives; what comes next starts from the journal."""
+        """Let go of everything that lives; what comes next starts from the journal.
+
+        What cannot even be let go died with the sandbox, which the next state will find out.
+        """
         gone = [*self._futures.values(), self._live]
         self._futures.clear()
         self._live = None
-        await _close(gone)
+        with boundary("state.rewind", SandboxError):
+            await _close(gone)
 
     async def _alive(self) -> Interpreter:
         if self._live is None and self._journal:

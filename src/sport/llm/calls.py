@@ -19,8 +19,8 @@ from tenacity import (
 )
 
 from sport.config import Endpoint
-from sport.errors import FatalModelError
-from sport.llm.faults import Again, Faults, R
+from sport.errors import FatalModelError, ModelError
+from sport.llm.faults import Again, Faults, R, cause
 from sport.llm.ledger import Ledger
 from sport.llm.servers import Servers, check, key
 
@@ -65,7 +65,7 @@ class Calls:
         """Connections stay open as long as anybody is inside."""
         return self._servers.open()
 
-    async def make(self, send: Callable[[openai.AsyncOpenAI], Awaitable[Raw]], shape: type[R]) -> tuple[R, str]:
+    async def make(self, send: Callable[[openai.AsyncOpenAI], Awaitable[Raw | str]], shape: type[R]) -> tuple[R, str]:
         """One call, tried again where that can help: the reply, and the server that gave it.
 
         Only inside :meth:`open`.
@@ -100,7 +100,7 @@ class Calls:
         return min(self._wait(state) if after is None else after, self._settings.max_wait_s)
 
     async def _once(
-        self, send: Callable[[openai.AsyncOpenAI], Awaitable[Raw]], shape: type[R], until: float
+        self, send: Callable[[openai.AsyncOpenAI], Awaitable[Raw | str]], shape: type[R], until: float
     ) -> tuple[R, str]:
         """One try. What it may have cost is counted, also when no answer comes."""
         self._ledger.allow()
@@ -108,12 +108,14 @@ class Calls:
         with self._servers.next() as (server, client):
             try:
                 async with asyncio.timeout(limit):
-                    text = (await send(client)).text
+                    sent = await send(client)
+                text = sent if isinstance(sent, str) else sent.text
             except asyncio.CancelledError:
                 self._ledger.unknown()
                 raise
             except (openai.OpenAIError, OSError, TimeoutError) as error:
                 fault = self._faults.of(error, server.url)
+                self._ledger.fault(cause(error))
                 if isinstance(fault, Again):
                     server.rest()
                 if not isinstance(error, openai.APIStatusError) and not _never_sent(fault):
@@ -121,8 +123,10 @@ class Calls:
                 raise fault from None
             try:
                 reply = self._faults.read(text, server.url, shape)
-            except Again:
-                self._ledger.unknown()
+            except (Again, ModelError) as error:
+                self._ledger.fault(cause(error))
+                if isinstance(error, Again):
+                    self._ledger.unknown()
                 raise
         self._ledger.charge(reply.charged())
         return reply, server.url

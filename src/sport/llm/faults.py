@@ -17,10 +17,13 @@ import openai
 from pydantic import ValidationError
 
 from sport.config import Endpoint
-from sport.errors import ContentError, FatalModelError, ModelError, TransientModelError
+from sport.errors import ContentError, FatalModelError, ModelError, TransientModelError, UnknownModelError
 from sport.llm.chat import Priced
 
 R = TypeVar("R", bound=Priced)
+
+FEWER = "fewer texts than asked for"
+"""A cause, see :func:`cause`, of a call that was answered all the same."""
 
 _LONGEST = 300  # characters of a server's own words in a message
 _OVER_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance|payment", re.I)
@@ -93,7 +96,7 @@ class Faults:
         if status in (401, 403):
             return FatalModelError(f"{said}; {self._about_the_key()}")
         if status == 404:
-            return FatalModelError(f"{said}; is there a model {self._settings.model!r}, and does the URL end in /v1?")
+            return UnknownModelError(f"{said}; is there a model {self._settings.model!r}, and does the URL end in /v1?")
         if status in (400, 413, 422):
             if known.get("code") == "context_length_exceeded" or _TOO_LONG.search(text):
                 return ContentError(f"{said}; the conversation is longer than the model's context")
@@ -130,6 +133,17 @@ class Faults:
             text = text.replace(self._key, "[key]")
         text = " ".join(text.split())
         return f"{self._where}: {url}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
+
+
+def cause(error: Exception) -> str:
+    """A few words for what went wrong with a try, without an address: to be counted."""
+    if isinstance(error, openai.APIStatusError):
+        return f"status {error.status_code}"
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
+        return "no answer in time"
+    if isinstance(error, Again | ModelError):
+        return "reply cut off, or no chat completion"
+    return "nobody answered" if type(error.__cause__).__name__ == "ConnectError" else "connection broke"
 
 
 def _after(headers: Mapping[str, str]) -> float | None:

@@ -63,6 +63,11 @@ class Ledger:
         """Count a call that may have been paid for although its price never came."""
         self._note(self.spent.model_copy(update={"calls": self.spent.calls + 1, "unknown": self.spent.unknown + 1}))
 
+    def fault(self, cause: str) -> None:
+        """Count a try that failed."""
+        faults = {**self.spent.faults, cause: self.spent.faults.get(cause, 0) + 1}
+        self._note(self.spent.model_copy(update={"faults": faults}))
+
     def _cost(self, usage: Usage) -> float | None:
         """The new sum: prices are taken as they are now, what was paid before stays as it was."""
         price_in, price_out = self._settings.price_in, self._settings.price_out

@@ -1,4 +1,4 @@
-"""The twin of a model for tests: it says what a script says, and remembers what it was asked."""
+"""The twin of a model: it says what a script says, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -32,12 +32,19 @@ class ScriptedLLM(LLM):
     """Answers from a function, or from a :data:`Book`.
 
     ``failures`` are raised by the first calls, one each (None: that call succeeds). ``delay_s`` is slept before every
-    answer. A script that has nothing to say is a mistake of the test: a LookupError, which no stage catches.
+    answer. ``remember`` keeps every call in ``calls``. A script that has nothing to say is a mistake of the test: a
+    LookupError, which no stage catches.
     """
 
     def __init__(
-        self, script: Script | Book, *, failures: Sequence[Exception | None] = (), delay_s: float = 0.0
+        self,
+        script: Script | Book,
+        *,
+        failures: Sequence[Exception | None] = (),
+        delay_s: float = 0.0,
+        remember: bool = True,
     ) -> None:
+        self._remember = remember
         self._script = script if callable(script) else _from_book(script)
         self._failures = list(failures)
         self._delay_s = delay_s
@@ -47,7 +54,8 @@ class ScriptedLLM(LLM):
 
     async def sample(self, messages: Sequence[Message], n: int, sampling: Sampling) -> list[Sample]:
         """See :meth:`LLM.sample`. Words are counted in place of tokens."""
-        self.calls.append(Asked(tuple(messages), n, sampling, self.adapter))
+        if self._remember:
+            self.calls.append(Asked(tuple(messages), n, sampling, self.adapter))
         failure = self._failures.pop(0) if self._failures else None
         await asyncio.sleep(self._delay_s)
         if failure is not None:
@@ -72,6 +80,20 @@ class ScriptedLLM(LLM):
         if adapter is not None and not adapter.is_dir():
             raise CheckpointError(f"{adapter}: no such directory; expected a PEFT adapter (adapter_config.json)")
         self.adapter = adapter
+
+
+def lines(texts: Sequence[Sequence[str]]) -> Script:
+    """A script for any task: a line of texts for every step, the last one from then on.
+
+    Which of a line's texts candidate i says is a function of (seed, i), so that tasks differ and order does not matter.
+    """
+
+    def script(messages: Sequence[Message], n: int, sampling: Sampling) -> list[Reply]:
+        step = sum(message.role == "assistant" for message in messages)
+        line = texts[min(step, len(texts) - 1)]
+        return [line[(sampling.seed + i) % len(line)] for i in range(n)]
+
+    return script
 
 
 def _sample(reply: Reply, prompt_tokens: int) -> Sample:

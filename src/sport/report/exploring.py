@@ -76,11 +76,16 @@ class Agreement:
 
 @dataclass
 class Exploration:
-    """What an iteration's exploration came to. ``right`` is over the answers to queries that were not spoilt."""
+    """What an iteration's exploration came to.
+
+    ``right`` is over the answers to queries that were not spoilt; ``failures`` counts failed trajectories by the
+    name of the error that ended them.
+    """
 
     iteration: int
     trajectories: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
     lengths: list[int] = field(default_factory=list)
     candidates: int = 0
     failed: int = 0
@@ -146,6 +151,8 @@ def _lost_in_tuning(store: Store, iteration: int) -> dict[str, int]:
 def _count(one: Exploration, trajectory: Trajectory) -> None:
     one.trajectories += 1
     one.ends[trajectory.end.state if trajectory.end else "unfinished"] += 1
+    if trajectory.end is not None and trajectory.end.state == "failed":
+        one.failures[trajectory.end.reason.partition(":")[0]] += 1
     one.lengths.append(len(trajectory.steps))
     for step in trajectory.steps:
         one.candidates += len(step.candidates)

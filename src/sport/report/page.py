@@ -57,6 +57,7 @@ def build(store: Store, out: Path) -> Path:
         settings=figures.settings(store),
         habits=figures.habits(store),
         repeated_asks=store.repeated_asks(),
+        spenders=store.spenders(),
         evaluated=evaluated,
         explored=explored,
         shown=len(evaluated) + len(explored),

@@ -37,6 +37,11 @@ class Source(Protocol):
         """What is around each box, once started."""
         ...
 
+    @property
+    def dead(self) -> bool:
+        """Whether it was started and has ended by itself since."""
+        ...
+
     async def start(self, home: Path, limits: SandboxSection, specs: Sequence[ToolSpec]) -> None:
         """Boot. Raises ConfigError, SandboxError."""
 

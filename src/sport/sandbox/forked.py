@@ -7,6 +7,7 @@ The walls around a box are :mod:`~sport.sandbox.layers`; what they do not promis
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,7 @@ class ForkedSandbox:
         self._root = root
         self._home: Path | None = None
         self._opening: set[str] = set()
+        self._reviving = asyncio.Lock()
         self._house = House(self.zygote, Desk(specs, call, put, read), limits)
 
     @property
@@ -70,6 +72,9 @@ class ForkedSandbox:
             ConfigError: a library is missing, or this machine has no walls that are thick enough.
             SandboxError: it did not come up, or ``root`` holds the boxes of another run.
         """
+        await self._boot()
+
+    async def _boot(self) -> None:
         self._home = workdir.fresh_root() if self._root is None else workdir.own_root(self._root)
         try:
             await self.zygote.start(self._home, self.limits, self._specs)
@@ -77,13 +82,23 @@ class ForkedSandbox:
             self._remove_home()
             raise
 
+    async def _revive(self) -> None:
+        """Boot again where the zygote has died. All boxes died with it; states are rebuilt from their journals."""
+        async with self._reviving:
+            if self.zygote.dead:
+                await self.zygote.stop()
+                self._remove_home()
+                await self._boot()
+
     async def open(self, box: str, files: Sequence[File] = ()) -> ForkedInterpreter:
         """A fresh state. Raises SandboxError when a box of that name is open, or a file's name leads out of it."""
+        await self._revive()
         with self._named(box):
             return await fresh(self._house, box, files)
 
     async def restore(self, box: str, files: Sequence[File], journal: Sequence[Entry]) -> ForkedInterpreter:
         """A state rebuilt by replay; see :class:`~sport.sandbox.base.Sandbox`."""
+        await self._revive()
         with self._named(box):
             return await replayed(self._house, box, files, journal)
 

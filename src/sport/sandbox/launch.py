@@ -115,6 +115,11 @@ class Zygote:
         raise SandboxError(f"the sandbox did not start: {said or 'no word from it'}")
 
     @property
+    def dead(self) -> bool:
+        """Whether it was started and has ended by itself since: the kernel may pick it when memory runs out."""
+        return self._process is not None and self._listening is not None and self._listening.done()
+
+    @property
     def pid(self) -> int:
         """Its process id; 0 while it is not running."""
         return self._process.pid if self._process else 0

@@ -146,6 +146,8 @@ class Yards:
 
     layers: ClassVar[tuple[Layer, ...]] = (Layer("walls", "disabled", "sandbox.executor=unsafe"),)
 
+    dead = False  # nothing stands between the host and its processes
+
     async def start(self, home: Path, limits: SandboxSection, specs: Sequence[ToolSpec]) -> None:
         """Say loudly what this is."""
         sys.stderr.write(f"WARNING: {WARNING}\n")

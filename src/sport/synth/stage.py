@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from sport import crash
 from sport.errors import ConfigError
 from sport.events import Progress
 from sport.synth.base import Check, Checker, Draft, Writer
@@ -118,4 +119,5 @@ def _record(store: TaskStore, draft: Draft, task: Task, check: Check, iteration:
     if check.query is not None:
         notes["first_query"], task = task.query, task.model_copy(update={"query": check.query})
     store.add_check(task.id, check.kept, check.reason, notes)
+    crash.here("after_check")
     store.add_task(task, draft.key, split="explore", iteration=iteration, ordinal=ordinal)
