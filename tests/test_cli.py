@@ -195,7 +195,7 @@ def scripted(folder: Path, body: str) -> None:
             from sport.errors import *
 
             async def run(kit):
-                store, progress = kit
+                store, progress = kit.store, kit.progress
             {body}
 
             async def stage(kit, name, iteration):
@@ -205,10 +205,13 @@ def scripted(folder: Path, body: str) -> None:
                 out.write_text("a page")
                 return out
 
+            def kit(store, progress):
+                return types.SimpleNamespace(store=store, progress=progress, config=store.config)
+
             for name, parts in (
                 ("loop", dict(run=run, stage=stage)),
                 ("report", dict(build=build)),
-                ("wire", dict(build=lambda store, progress: (store, progress), check=lambda config: None)),
+                ("wire", dict(build=kit, check=lambda config: None)),
             ):
                 module = sys.modules[f"sport.{{name}}"] = types.ModuleType(f"sport.{{name}}")
                 vars(module).update(parts)

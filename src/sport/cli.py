@@ -121,9 +121,11 @@ def _whole(
     """
 
     async def work(kit: Any) -> None:
-        from sport import loop, t3, wire
+        from sport import loop
 
         if kit.config.method == "t3":
+            from sport import t3, wire
+
             return await t3.run(kit, wire.t3(kit))
         if ray is None:
             return await loop.run(kit)

@@ -83,7 +83,7 @@ class Live:
         name = await asyncio.to_thread(live_name, adapter)
         await self.bring(name, adapter)
         before, self._now = self._now, name
-        if before not in (None, name) and self._serving.how == "vllm":
+        if before not in (None, name) and self._serving.how != "restart":
             for url in self._settings.base_urls:
                 await self._unload(url, str(before))
         return LiveLLM(self._make(self._settings.model_copy(update={"model": name})), self, name, adapter)
