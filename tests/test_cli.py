@@ -258,7 +258,7 @@ def test_a_run_ends_with_its_figures_and_the_place_of_its_report(tmp_path: Path)
     done = with_loop(tmp_path, "run", str(TINY))
     assert done.returncode == 0, done
     (folder,) = (tmp_path / "runs").iterdir()
-    assert folder.name.startswith("tiny-20")
+    assert folder.name.startswith("small-20")
     shown = [
         "40.0 [31.0, 50.0] n=100",
         "70.0 [",
