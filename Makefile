@@ -43,7 +43,7 @@ test-all: .venv/.test
 	$(BIN)/python -m pytest -q -m "not network and not hostile"
 
 test-hostile: .venv/.test
-	$(BIN)/python -m pytest -q -m "hostile or not hostile" -n 2 --dist loadgroup tests/hostile
+	$(BIN)/python -m pytest -q -m "hostile or not hostile" -n 4 --dist loadgroup tests/hostile
 
 check: .venv/.test
 	$(BIN)/ruff format --check .

@@ -98,6 +98,68 @@ async def test_doubtful_answers_lose_to_a_sound_one_and_say_why(worse, why):
     assert why in verdict.notes["0"]["is"]
 
 
+def search(index: int, words: str, found: str):
+    code = f'found = search("{words}")\nprint(found)'
+    return made(index, code, calls=[used("search", {"query": words}, found)], stdout=found)
+
+
+LIMIT = "Sugar: It sweetens food. The daily limit of sugar is 60 g."
+
+
+@BOTH
+async def test_looking_up_what_nobody_asked_for_loses_to_taking_what_was(critic):
+    taken = made(1, 'import re\na = int(re.search(r"Sugar\\D*(\\d+)", text)[1])\nprint(a)', stdout="12")
+    assert await best(critic, LOOKED, search(0, "daily limit of sugar", LIMIT), taken) == (1,)
+
+
+async def test_looking_up_what_was_asked_for_wins():
+    task = TASK.model_copy(update={"query": "What share of the daily limit of sugar is in a serving?"})
+    taken = made(1, 'import re\na = int(re.search(r"Sugar\\D*(\\d+)", text)[1])\nprint(a)', stdout="12")
+    assert await best(BLIND, LOOKED, search(0, "daily limit of sugar", LIMIT), taken, task=task) == (0,)
+
+
+async def test_a_useless_search_does_not_cast_doubt_on_an_answer():
+    task = TASK.model_copy(update={"query": "Which one is nearest the top side?"})
+    answer = made(1, 'final_answer(text.split("\\n")[2])', answer="Sugar 12 g")
+    assert await best(BLIND, LOOKED, search(0, "litre of top", "Veltrite: A dark stone."), answer, task=task) == (1,)
+
+
+async def test_words_of_a_text_that_was_looked_up_may_be_looked_for():
+    task = TASK.model_copy(update={"query": "How many days of the limit of sugar are in 3 servings?"})
+    history = [chosen(0, look()), chosen(1, search(0, "limit of sugar", "Sugar: One is advised to eat 60 g."))]
+    code = 'import re\na = int(re.search(r"advised to eat (\\d+)", found)[1])\nfinal_answer(a * 3)'
+    verdict = await BLIND.judge(task, history, [made(0, code, answer=180)], 0)
+    assert verdict.notes["0"]["precise"] == 1
+
+
+async def test_a_number_in_a_unit_that_nothing_has_shown_is_doubted():
+    task = TASK.model_copy(update={"query": "How many kilograms are 3 litres of sugar?"})
+    verdict = await BLIND.judge(task, LOOKED, [times(0)], 0)
+    assert "unit" in verdict.notes["0"]["is"]
+
+
+async def test_nine_servings_add_up_by_a_product():
+    task = TASK.model_copy(update={"query": "How much sugar do 3 servings add up to, in grams?"})
+    verdict = await BLIND.judge(task, LOOKED, [times(0)], 0)
+    assert verdict.notes["0"]["is"] == "answered from what was observed"
+
+
+@pytest.mark.parametrize(("asked", "code", "doubted"), [
+    ("highest", "min", True), ("highest", "max", False), ("cheapest", "max", True), ("cheapest", "min", False),
+])  # fmt: skip
+async def test_the_least_is_no_answer_to_the_most(asked, code, doubted):
+    task = TASK.model_copy(update={"query": f"Which nutrient is the {asked}?"})
+    candidate = made(0, f"final_answer({code}(rows, key=lambda r: r[1])[0])", answer="Salt")
+    verdict = await BLIND.judge(task, LOOKED, [candidate], 0)
+    assert ("operation" in verdict.notes["0"]["is"]) is doubted
+
+
+async def test_a_time_is_no_number_of_minutes():
+    task = TASK.model_copy(update={"query": "How long is the ride with sugar, in minutes?"})
+    verdict = await BLIND.judge(task, LOOKED, [made(0, 'final_answer("12:07")', answer="12:07")], 0)
+    assert "form" in verdict.notes["0"]["is"]
+
+
 async def test_the_operation_must_fit_the_question():
     task = TASK.model_copy(update={"query": "How many more grams of sugar than fat are in a serving?"})
     code = (

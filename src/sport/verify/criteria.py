@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from sport.answers import answer_text, answers_match, normalised
 from sport.types import CallRecord, Candidate, Json, Step, Task
 from sport.verify.evidence import (
+    FUNCTION_WORDS,
+    MEASURES,
+    call_text,
     calls_of,
     evidence,
     literals,
@@ -23,6 +26,7 @@ from sport.verify.evidence import (
     spoken,
     syntax,
     texts,
+    units,
     words,
 )
 
@@ -38,6 +42,9 @@ _OPERATIONS: tuple[tuple[type[ast.operator], str], ...] = (
     (ast.Mult, r"\b(times|worth|value|each|double|triple|twice)\b"),
     (ast.Div, r"\b(average|mean|per|ratio|half|quarter|share)\b"),
 )
+_NAMED = re.compile(r"\b(name|which|who|whose|when)\b", re.IGNORECASE)  # a number may be in the query and not wanted
+_MOST = r"\b(most|highest|greatest|largest|longest|tallest|biggest|dearest|maximum|maximal)\b"
+_LEAST = r"\b(least|lowest|smallest|shortest|fewest|cheapest|minimum|minimal)\b"
 _PLAIN_ANSWERS = frozenset({"yes", "no", "true", "false"})
 _EMPTY_ANSWERS = frozenset({"", "none", "unknown", "null", "nan", "n/a"})
 _SHORT = 12  # words of an answer; more than that is a text that was passed on, not an answer
@@ -83,14 +90,31 @@ def invented(task: Task, history: Sequence[Step], candidate: Candidate) -> tuple
     return tuple(sorted(set(found)))
 
 
-def useful(history: Sequence[Step], candidate: Candidate) -> float:
-    """1 for a new tool call that found something, a half for new output, 0 for what was known or nothing."""
-    if any(_finds(call) == 1.0 for call in new_calls(history, candidate)):
+def useful(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
+    """1 for a new tool call that found what was asked for, a half for new output, a quarter for what nobody wanted."""
+    fresh = new_calls(history, candidate)
+    if any(_finds(call) == 1.0 and wanted(task, history, call) for call in fresh):
         return 1.0
     seen = candidate.observation
     output = (seen.stdout + (seen.value or "")).strip() if seen else ""
     known = {(old.stdout + (old.value or "")).strip() for old in observations(history)}
-    return 0.5 if (output and output not in known) or new_calls(history, candidate) else 0.0
+    if fresh and not any(wanted(task, history, call) for call in fresh):
+        return 0.25
+    return 0.5 if (output and output not in known) or fresh else 0.0
+
+
+def wanted(task: Task, history: Sequence[Step], call: CallRecord) -> bool:
+    """Whether a call was worth making: it looks at a file, or what it found speaks of something that was asked for.
+
+    That is a word of the query, or its unit, that nothing before has shown: whoever looks up what he has already
+    learns nothing.
+    """
+    if _files(call):
+        return True
+    told = json.dumps(call.result.value, default=str)
+    before = " ".join(seen.stdout for seen in observations(history))
+    missing = (words(task.query) | units(task.query)) - words(before) - units(before) - FUNCTION_WORDS
+    return bool(missing & (words(told) | units(told)))
 
 
 def fitting(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
@@ -100,7 +124,11 @@ def fitting(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
     for seen in observations(history):
         pictures.update({file.sha256: file.is_image for file in seen.files})
     query, fresh = words(task.query), new_calls(history, candidate)
-    shares = [(_medium(c, pictures) + _finds(c) + _speaks(c, query)) / 3 for c in made if c in fresh]
+    shares = [
+        (_medium(c, pictures) + _finds(c) + _speaks(c, query)) / 3 * wanted(task, history, c)
+        for c in made
+        if c in fresh
+    ]
     return sum(shares) / len(shares) if shares else 0.0
 
 
@@ -114,18 +142,23 @@ def new_calls(history: Sequence[Step], candidate: Candidate) -> list[CallRecord]
 
 
 def precise(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
-    """Share of the words that its code looks for which the query speaks of."""
+    """Share of the words that its code looks for which the query speaks of, or a text that was looked up."""
     calls = [*_trunk_calls(history), *calls_of(candidate)]
     names = frozenset().union(*(words(file.name) for file in task.files))
-    sought = texts(candidate.action.code) - result_keys(calls) - names - _GENERIC
+    found = frozenset().union(*(words(json.dumps(c.result.value, default=str)) for c in calls if not _files(c)))
+    sought = texts(candidate.action.code) - result_keys(calls) - names - found - _GENERIC
     return len(sought & words(task.query)) / len(sought) if sought else 1.0
 
 
 def covering(task: Task, history: Sequence[Step], candidate: Candidate, others: Sequence[Candidate]) -> float:
-    """Share of the query's words used by code so far, of those that some candidate uses: what others did not forget."""
+    """Share of the query's words used by code so far, of those that some candidate uses: what others did not forget.
+
+    Others that failed, or that called what nobody wanted, have nothing to teach.
+    """
     trunk = frozenset().union(*(texts(step.trunk.action.code) for step in history))
     query = words(task.query)
-    some = query & trunk.union(*(texts(other.action.code) for other in (*others, candidate)))
+    sound = [c for c in others if ran(c) and all(wanted(task, history, call) for call in new_calls(history, c))]
+    some = query & trunk.union(*(texts(other.action.code) for other in (*sound, candidate)))
     return len(some & (trunk | texts(candidate.action.code))) / len(some) if some else 1.0
 
 
@@ -139,7 +172,13 @@ def uses_numbers(task: Task, history: Sequence[Step], candidate: Candidate) -> f
 
 
 def right_operation(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
-    """1 when one of the operations that the query's words hint at has been used, or they hint at none."""
+    """1 when one of the operations that the query's words hint at has been used, or they hint at none.
+
+    "Nine servings add up to" is a product, so a number of the query that is multiplied with is no doubt; and who asks
+    for the highest is not answered by the lowest.
+    """
+    if _opposite(task.query, candidate.action.code):
+        return 0.0
     hinted = {operation for operation, pattern in _OPERATIONS if re.search(pattern, task.query, re.IGNORECASE)}
     if not hinted:
         return 1.0
@@ -150,7 +189,26 @@ def right_operation(task: Task, history: Sequence[Step], candidate: Candidate) -
             used.add(type(node))
             if isinstance(node, ast.Name) and node.id in ("sum", "mean"):
                 used |= {ast.Add, ast.Div}
-    return 1.0 if hinted & used else 0.0
+    counted = {n for n in numbers(task.query) | spoken(task.query) if n > 1}
+    by_number = ast.Mult in used and counted and uses_numbers(task, history, candidate) == 1.0
+    return 1.0 if hinted & used or by_number else 0.0
+
+
+def in_unit(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
+    """1 unless the query asks for a unit of measure that nothing has shown yet: a number is then of something else."""
+    asked = units(task.query) & MEASURES
+    calls = [*_trunk_calls(history), *calls_of(candidate)]
+    shown = " ".join([*(seen.stdout for seen in observations(history)), *(call_text(call) for call in calls)])
+    return 1.0 if not asked or asked & units(shown) else 0.0
+
+
+def _opposite(query: str, code: str | None) -> bool:
+    """Whether the code takes the least where the most is asked for, or the other way round."""
+    most, least = (re.search(pattern, query, re.IGNORECASE) is not None for pattern in (_MOST, _LEAST))
+    tree = syntax(code)
+    taken = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree else set()
+    wrong, right = ("min", "max") if most else ("max", "min")
+    return most != least and wrong in taken and right not in taken
 
 
 def well_formed(task: Task, candidate: Candidate) -> float:
@@ -158,7 +216,9 @@ def well_formed(task: Task, candidate: Candidate) -> float:
     answer = answer_of(candidate) or ""
     if normalised(answer) in _EMPTY_ANSWERS or len(answer.split()) > _SHORT:
         return 0.0
-    return 1.0 if numbers(answer) or spoken(answer) or not _NUMERIC.search(task.query) else 0.0
+    if not _NUMERIC.search(task.query) or _NAMED.search(task.query):
+        return 1.0
+    return 1.0 if (numbers(answer) or spoken(answer)) and ":" not in answer else 0.0
 
 
 def agreement(task: Task, history: Sequence[Step], candidate: Candidate, others: Sequence[Candidate]) -> float:

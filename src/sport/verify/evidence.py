@@ -24,6 +24,20 @@ _SPOKEN = {
     "two": 2, "twice": 2, "double": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "half": 0.5, "quarter": 0.25, "third": 3,
 }  # fmt: skip
+MEASURES = frozenset({"kilogram", "gram", "milligram", "kilometre", "metre", "litre"})
+_SHORT_UNITS = {
+    "kg": "kilogram", "g": "gram", "mg": "milligram", "km": "kilometre", "m": "metre", "l": "litre",
+    "kilometer": "kilometre", "meter": "metre", "liter": "litre",
+}  # fmt: skip
+_UNIT = re.compile(r"(?<![^\W\d_])[A-Za-z]+")
+FUNCTION_WORDS = frozenset({
+    "the", "and", "are", "all", "any", "but", "can", "did", "does", "for", "from", "get", "give", "had",
+    "has", "have", "here", "her", "him", "his", "how", "its", "just", "let", "make", "many", "may", "much",
+    "not", "now", "off", "one", "only", "our", "out", "own", "per", "please", "say", "see", "she", "some",
+    "than", "that", "then", "there", "they", "this", "those", "thing", "two", "was", "way", "were", "what",
+    "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
+})  # fmt: skip
+"""Words that say nothing of what is asked for; as :func:`words` has them."""
 _UNITS = {"hour": (60, 24), "minute": (60,), "second": (60,), "day": (24, 7), "week": (7,), "year": (12, 365)}
 
 
@@ -34,6 +48,16 @@ def words(text: str) -> frozenset[str]:
     ['circle', 'how', 'image', 'many', 'png', 'red']
     """
     return frozenset(_singular(word) for word in _WORD.findall(text[:_LONGEST].casefold()))
+
+
+def units(text: str) -> frozenset[str]:
+    """Units of measure in a text, written out.
+
+    >>> sorted(units("2.4 kg, or 2400g")), sorted(units("how many kilograms?"))
+    (['gram', 'kilogram'], ['kilogram'])
+    """
+    found = (_singular(word.casefold()) for word in _UNIT.findall(text[:_LONGEST]))
+    return frozenset(_SHORT_UNITS.get(word, word) for word in found) & MEASURES
 
 
 def numbers(text: str) -> frozenset[float]:
@@ -73,7 +97,7 @@ class Evidence:
 def evidence(task: Task, history: Sequence[Step], candidate: Candidate) -> Evidence:
     """From the task, the trunk's observations, and this candidate's own tools; not from what its code printed."""
     names = " ".join(file.name for file in task.files)
-    own = " ".join(_call_text(call) for call in calls_of(candidate))
+    own = " ".join(call_text(call) for call in calls_of(candidate))
     texts = [task.query, names, own, *(_shown(seen) for seen in observations(history))]
     units = {float(n) for word in words(task.query) for n in _UNITS.get(word, ())}
     return Evidence(
@@ -160,10 +184,11 @@ def _for_show(parent: ast.AST, child: ast.AST) -> bool:
 
 def _shown(seen: Observation) -> str:
     texts = [seen.stdout[:_LONGEST], (seen.value or "")[:_LONGEST], *(file.name for file in seen.files)]
-    return " ".join([*texts, *(_call_text(call) for call in seen.calls)])
+    return " ".join([*texts, *(call_text(call) for call in seen.calls)])
 
 
-def _call_text(call: CallRecord) -> str:
+def call_text(call: CallRecord) -> str:
+    """What a tool gave back, as text."""
     value = call.result.value
     return value if isinstance(value, str) else json.dumps(value, default=str)[:_LONGEST]
 

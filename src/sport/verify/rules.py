@@ -89,7 +89,7 @@ def _step(
 ) -> Mark:
     """A step that ran and did not answer: 2 to 4."""
     made_up = criteria.invented(task, history, candidate)
-    useful = criteria.useful(history, candidate)
+    useful = criteria.useful(task, history, candidate)
     parts = {
         "useful": useful,
         "fitting": criteria.fitting(task, history, candidate),
@@ -101,7 +101,9 @@ def _step(
         parts["progress"] = _progress(key, history, candidate)
         weights = {"useful": 0.4, "fitting": 0.2, "grounded": 0.2, "progress": 1.2}
     score = RAN + sum(weight * parts[name] for name, weight in weights.items())
-    words = "found something new" if useful == 1 else "told something new" if useful else "brought nothing new"
+    words = {1.0: "found something new", 0.5: "told something new", 0.25: "looked up what was not asked for"}.get(
+        useful, "brought nothing new"
+    )
     return Mark(score, _with_invention(words, made_up), _rounded(parts))
 
 
@@ -119,6 +121,7 @@ def _answer(task: Task, history: Sequence[Step], candidate: Candidate, others: S
         "numbers": criteria.uses_numbers(task, history, candidate),
         "operation": criteria.right_operation(task, history, candidate),
         "form": criteria.well_formed(task, candidate),
+        "unit": criteria.in_unit(task, history, candidate),
     }
     support = 1.0
     for share in parts.values():
