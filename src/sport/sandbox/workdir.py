@@ -13,6 +13,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -84,10 +85,23 @@ class Place:
     def _move(self, source: Path, target: Path) -> None:
         remove(target)
         if source.is_dir() and not source.is_symlink():
+            with suppress(PermissionError):
+                source.rename(target)
+                return
+            _unlock(source)  # a directory that its owner has closed cannot move to another parent
             source.rename(target)
         else:
             remove(source)
             _make(target, self.own)
+
+
+def _unlock(folder: Path) -> None:
+    """Open a directory to its owner, by a descriptor: a link in its place, to anywhere, is refused and not followed."""
+    descriptor = os.open(folder, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY)
+    try:
+        os.chmod(f"/proc/self/fd/{descriptor}", 0o700)
+    finally:
+        os.close(descriptor)
 
 
 def fresh_root() -> Path:
