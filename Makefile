@@ -11,9 +11,9 @@ DEPENDS := pyproject.toml constraints.txt
 .PHONY: help demo test test-all test-hostile check bench nano clean
 
 help:
-	@echo "make demo      teach the embedded controller once, about two minutes; prints before and after"
+	@echo "make demo      teach the embedded controller, about six minutes; prints before and after"
 	@echo "make test      all quick tests          make test-all  the slow ones too"
-	@echo "make test-hostile   every program against the sandbox, in every tier, about fifteen minutes"
+	@echo "make test-hostile   every program against the sandbox, in every tier, about ten minutes"
 	@echo "make check     formatting, lint, types  make bench     measured comparisons"
 	@echo "make nano      train the embedded controller's weights anew (recipes/nano/README.md)"
 
