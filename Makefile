@@ -37,7 +37,7 @@ demo: .venv/.demo
 	@$(BIN)/sport run configs/demo.toml
 
 test: .venv/.test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: .venv/.test
 	$(BIN)/python -m pytest -q -m "not network and not hostile"

@@ -190,7 +190,7 @@ def test_an_evaluation_cannot_be_learned_from(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run", Config(bench=Bench(kind="gaia", data="x"))) as store:
         for name in ("synth", "explore", "pairs", "tune"):
             with pytest.raises(RunError, match="nothing of it may be learned from"):
-                asyncio.run(loop.stage(SimpleNamespace(config=store.config, store=store), name))
+                asyncio.run(loop.stage(SimpleNamespace(config=store.config, store=store, tune=object()), name))
 
 
 @pytest.mark.parametrize("row", sorted((Path(__file__).parents[1] / "configs" / "rows").glob("*.toml")), ids=str)
