@@ -13,7 +13,7 @@ DEPENDS := pyproject.toml constraints.txt
 help:
 	@echo "make demo      teach the embedded controller, about six minutes; prints before and after"
 	@echo "make test      all quick tests          make test-all  the slow ones too"
-	@echo "make test-hostile   every program against the sandbox, in every tier, about ten minutes"
+	@echo "make test-hostile   every program against the sandbox, in every tier, a quarter of an hour or more"
 	@echo "make check     formatting, lint, types  make bench     measured comparisons"
 	@echo "make nano      train the embedded controller's weights anew (recipes/nano/README.md)"
 
@@ -37,7 +37,7 @@ demo: .venv/.demo
 	@$(BIN)/sport run configs/demo.toml
 
 test: .venv/.test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: .venv/.test
 	$(BIN)/python -m pytest -q -m "not network and not hostile"

@@ -55,7 +55,7 @@ def test_groups_that_the_keys_do_not_tell_apart_are_no_table() -> None:
 
 
 def test_habits_are_those_that_the_checkpoint_tells_of(tmp_path: Path, store: Store) -> None:
-    assert set(figures.habits(store)) == {"guess", "skip", "half"}
+    assert set(figures.habits(store)) == {"guess", "half"}
     other = Config.model_validate({"controller": {"checkpoint": str(tmp_path)}})
     with Store.create(tmp_path / "other", other) as silent:
         assert figures.habits(silent) == {}
