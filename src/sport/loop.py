@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 
 from sport.agent.code import CodeAgent
 from sport.bench import world
@@ -17,9 +16,8 @@ from sport.bench.run import evaluate
 from sport.config import Config
 from sport.errors import FatalModelError, RunError
 from sport.explore import explore
-from sport.kit import Kit
+from sport.kit import Kit, booted
 from sport.pairs import read
-from sport.sandbox.layers.report import tier, vector
 from sport.synth.stage import synthesise
 from sport.tune import card
 from sport.types import Json, Pair, Task
@@ -37,7 +35,7 @@ async def run(kit: Kit) -> None:
     due = [(k, name) for k, name in due if kit.store.stage_done(k, name) is None]
     kit.store.set_state("running")
     try:
-        async with _services(kit) if due else _nothing():
+        async with booted(kit) if due else nullcontext():
             for iteration, name in due:
                 await _do(kit, name, iteration)
     except (asyncio.CancelledError, FatalModelError):
@@ -75,7 +73,7 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
             f"{name} of iteration {chosen} needs {before[1]} of iteration {before[0]} first: "
             f"sport {before[1]} {kit.store.folder}"
         )
-    async with _services(kit):
+    async with booted(kit):
         await _do(kit, name, chosen)
     kit.store.write_summary()
 
@@ -196,24 +194,3 @@ async def _use(kit: Kit, iteration: int) -> None:
     """Answer with the adapter that came of this iteration."""
     path = kit.store.adapter(iteration)
     await kit.llm.use(kit.store.folder / path if path else None)
-
-
-@asynccontextmanager
-async def _services(kit: Kit) -> AsyncIterator[None]:
-    """Tools and sandbox, booted side by side; nothing of them is left afterwards."""
-    kit.progress.start("boot", 1, "services")
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(kit.tools.start())
-            group.create_task(kit.sandbox.start())
-        kit.store.set_walls(vector(kit.sandbox.layers))
-        kit.progress.finish("boot", tier(kit.sandbox.layers))
-        yield
-    finally:
-        await kit.sandbox.stop()
-        await kit.tools.stop()
-
-
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield
