@@ -55,7 +55,7 @@ def kit(store: Store, llm: ScriptedLLM) -> SimpleNamespace:
     dialect = Dialect("react-1" if name == "nano-1" else name, tools.specs)
     return SimpleNamespace(
         config=config, store=store, progress=Silent(), llm=llm, dialect=dialect, tools=tools, sandbox=sandbox,
-        similarity=None, judge=None, critic=RuleCritic(),
+        similarity=None, judge=None, critic=RuleCritic(), helpers=(),
     )  # fmt: skip
 
 

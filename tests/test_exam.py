@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +20,7 @@ from sport.bench import gta, published
 from sport.bench.moves import as_call, read_code
 from sport.cli import app
 from sport.config import Agent, Bench, Config, Controller, Eval, SandboxSection, load
-from sport.errors import CheckpointError, ConfigError, InputError, RunError
+from sport.errors import CheckpointError, ConfigError, FatalModelError, InputError, RunError
 from sport.events import Silent
 from sport.llm.scripted import ScriptedLLM
 from sport.llm.similar import Sentences
@@ -64,15 +63,34 @@ def test_an_agent_that_writes_json_tool_calls_is_measured_the_same_way(tmp_path:
     assert whole["AnsAcc official, objective"] == whole["ToolAcc"] == whole["CodeExec"] == 1
 
 
+def test_every_evaluated_trajectory_keeps_its_walls(tmp_path: Path) -> None:
+    data = part(tmp_path / "data", 2)
+    examine(tmp_path / "run", settings(Bench(kind="gta", data=str(data), images=False)))
+    with Store.view(tmp_path / "run") as store:
+        names = [trajectory.id for trajectory in store.trajectories("eval", 0)]
+        kept = [store.walls(name) for name in names]
+    assert names and all(len(walls) == 1 and walls[0]["seccomp"] == "active" for walls in kept)
+
+
+def test_a_server_that_says_no_for_good_leaves_the_evaluation_stopped(tmp_path: Path) -> None:
+    def refusing(messages, n, sampling):
+        raise FatalModelError("401")
+
+    data = part(tmp_path / "data", 2)
+    config = settings(Bench(kind="gta", data=str(data), images=False))
+    with Store.create(tmp_path / "run", config) as store, pytest.raises(FatalModelError):
+        asyncio.run(exam.run(kit(store, ScriptedLLM(refusing))))
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["state"] == "stopped"
+
+
 @pytest.mark.slow
-def test_the_whole_part_is_perfect_step_by_step_in_seconds(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_the_whole_part_is_perfect_step_by_step(tmp_path: Path) -> None:
     scores = examine(tmp_path / "run", settings(Bench(kind="gta", data=str(DATA), images=False)))
     steps, whole = values(scores, "gta-steps"), values(scores, "gta")
     assert (steps["InstAcc"], steps["ToolAcc"], steps["ArgAcc"]) == (1, 1, 1)
     assert whole["AnsAcc mended, objective"] == 1
     assert whole["AnsAcc official, objective"] == 40 / 41  # one alias is "-2", which no rule with word boundaries finds
-    assert time.monotonic() - began < 60  # 14 s were measured on a busy machine
 
 
 def asks(folder: Path) -> int:

@@ -83,7 +83,11 @@ def main() -> None:
     train.train(network, examples, sights(trajectories), renderer, settings, state)
     nano.save(network, tokenizer, options.out, half=True)
     commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.strip()
     made = {
         "commit": commit,

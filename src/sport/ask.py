@@ -6,10 +6,8 @@ split "user", and it has no key, so nothing is scored. What it does not do: samp
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +17,7 @@ from sport.agent.fleet import trajectory_id
 from sport.config import Agent, Config, load
 from sport.errors import RunError
 from sport.given import Question
-from sport.kit import Kit
-from sport.sandbox.layers.report import tier, vector
+from sport.kit import Kit, booted
 from sport.sandbox.reach import write_new
 from sport.store import Store
 from sport.types import Candidate, End, File, Json, Observation, Step, Task, Trajectory
@@ -60,7 +57,7 @@ async def ask(kit: Kit, question: Question, watch: Recorder | None = None) -> Tr
         RunError: the store cannot be written.
     """
     store, began = kit.store, time.monotonic()
-    async with _booted(kit):
+    async with booted(kit):
         task = _task(store, question)
         name = trajectory_id("eval", 0, task)
         record = store if watch is None else Told(store, watch)
@@ -121,27 +118,6 @@ def _task(store: Store, question: Question) -> Task:
     task = Task(id=f"{SPLIT}-{ordinal + 1}", query=question.query, files=files, origin="user")
     store.add_task(task, None, split=SPLIT, iteration=0, ordinal=ordinal)
     return task
-
-
-@asynccontextmanager
-async def _booted(kit: Kit) -> AsyncIterator[None]:
-    """Tools and sandbox, side by side; nothing of them is left afterwards."""
-
-    async def boot(starting: Awaitable[None]) -> None:
-        await starting
-        kit.progress.advance("boot")
-
-    kit.progress.start("boot", 2, "services")
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(boot(kit.tools.start()))
-            group.create_task(boot(kit.sandbox.start()))
-        kit.store.set_walls(vector(kit.sandbox.layers))
-        kit.progress.finish("boot", tier(kit.sandbox.layers))
-        yield
-    finally:
-        await kit.sandbox.stop()
-        await kit.tools.stop()
 
 
 # ------------------------------------------------------------------------------------------- what came of it

@@ -309,15 +309,7 @@ def _go_on(folder: Path, iteration: int | None) -> None:
     """The benchmark that a run is about, or its stage "eval"."""
     if _saved(folder).bench.kind != "none":
         return _examine(folder, None)
-
-    async def work(kit: Any) -> None:
-        from sport import loop
-
-        await loop.stage(kit, "eval", iteration)
-
-    with _opened(folder, None) as store:
-        _drive(store, work)
-        _show(store)
+    return _do_stage("eval", folder, iteration)
 
 
 def _examine(folder: Path, settings: Config | None) -> None:

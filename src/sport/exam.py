@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,9 @@ from sport.bench.moves import FORMS, form
 from sport.bench.run import Figures, Further, Keyed, Scorer, evaluate
 from sport.bench.stepwise import Stepwise
 from sport.config import Bench, Config
-from sport.errors import ConfigError, InputError
+from sport.errors import ConfigError, FatalModelError, InputError
 from sport.explore import template
-from sport.kit import Kit
+from sport.kit import Kit, booted
 from sport.llm.base import LLM
 from sport.store import Store
 from sport.tools.reference import placeholder
@@ -109,15 +109,17 @@ async def run(kit: Kit) -> None:
     due = [repeat for repeat in range(bench.repeats) if store.stage_done(repeat, "eval") is None]
     store.set_state("running")
     try:
-        async with _booted(kit) if due else _nothing():
+        async with booted(kit) if due else nullcontext():
             for repeat in due:
                 await _once(store, parts, repeat)
-    except asyncio.CancelledError:
+        outcome.write(store.folder, store.config, store, comparable(store.config))
+    except (asyncio.CancelledError, FatalModelError):
         store.set_state("stopped")
         raise
-    store.set_state("done")
-    outcome.write(store.folder, store.config, store, comparable(store.config))
-    store.write_summary()
+    else:
+        store.set_state("done")
+    finally:
+        store.write_summary()
 
 
 def comparable(config: Config) -> str:
@@ -257,21 +259,3 @@ def _whole_tasks(kit: Kit, split: str, scorer: Scorer, figures: Figures | None, 
         )  # fmt: skip
 
     return Part(split, work)
-
-
-@asynccontextmanager
-async def _booted(kit: Kit) -> AsyncIterator[None]:
-    """Tools and sandbox, side by side; nothing of them is left afterwards."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(kit.tools.start())
-            group.create_task(kit.sandbox.start())
-        yield
-    finally:
-        await kit.sandbox.stop()
-        await kit.tools.stop()
-
-
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield

@@ -1,8 +1,13 @@
-"""What a whole run is handed: the concrete parts, seen through their Protocols. ``wire`` fills it, ``loop`` uses it."""
+"""What a whole run is handed: the concrete parts, seen through their Protocols, and how they boot.
+
+``wire`` fills it; ``loop``, ``exam`` and ``ask`` use it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +17,7 @@ from sport.dialect import Dialect
 from sport.events import Progress
 from sport.llm.base import LLM
 from sport.sandbox.base import Sandbox
+from sport.sandbox.layers.report import tier, vector
 from sport.store import Store
 from sport.synth.base import Checker, Writer
 from sport.types import Json, Pair, Task, ToolSpec, Trajectory
@@ -84,3 +90,32 @@ class Kit:
     similarity: Callable[[str, str], float] | None = None
     judge: LLM | None = None
     spread: Spread | None = None
+
+
+@asynccontextmanager
+async def booted(kit: Kit) -> AsyncIterator[None]:
+    """Tools and sandbox, booted side by side, and helpers connected; nothing of them is left afterwards.
+
+    Raises:
+        ConfigError: a tool cannot be loaded; inside an exception group.
+        SandboxError: the sandbox cannot boot; likewise.
+    """
+
+    async def boot(starting: Awaitable[None]) -> None:
+        await starting
+        kit.progress.advance("boot")
+
+    kit.progress.start("boot", 2, "services")
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(boot(kit.tools.start()))
+            group.create_task(boot(kit.sandbox.start()))
+        kit.store.set_walls(vector(kit.sandbox.layers))
+        kit.progress.finish("boot", tier(kit.sandbox.layers))
+        async with AsyncExitStack() as connections:
+            for helper in kit.helpers:
+                await connections.enter_async_context(helper.lane())
+            yield
+    finally:
+        await kit.sandbox.stop()
+        await kit.tools.stop()

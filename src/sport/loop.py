@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 from sport import crash
 from sport.agent.code import CodeAgent
@@ -18,9 +18,8 @@ from sport.bench.run import evaluate
 from sport.config import Config
 from sport.errors import FatalModelError, RunError
 from sport.explore import explore
-from sport.kit import Kit
+from sport.kit import Kit, booted
 from sport.pairs import read
-from sport.sandbox.layers.report import tier, vector
 from sport.synth.stage import synthesise
 from sport.tune import card
 from sport.types import Json, Pair, Task
@@ -45,7 +44,7 @@ async def through(kit: Kit, wanted: Sequence[tuple[int, str]], work: Mapping[str
     due = [(k, name) for k, name in wanted if kit.store.stage_done(k, name) is None]
     kit.store.set_state("running")
     try:
-        async with _services(kit) if due else _nothing():
+        async with booted(kit) if due else nullcontext():
             for iteration, name in due:
                 await _do(kit, name, iteration, work)
     except (asyncio.CancelledError, FatalModelError):
@@ -85,7 +84,7 @@ async def stage(kit: Kit, name: str, iteration: int | None = None) -> None:
             f"{name} of iteration {chosen} needs {before[1]} of iteration {before[0]} first: "
             f"sport {before[1]} {kit.store.folder}"
         )
-    async with _services(kit):
+    async with booted(kit):
         await _do(kit, name, chosen, _WORK)
     kit.store.write_summary()
 
@@ -216,27 +215,3 @@ async def _use(kit: Kit, iteration: int) -> None:
     """Answer with the adapter that came of this iteration."""
     path = kit.store.adapter(iteration)
     await kit.llm.use(kit.store.folder / path if path else None)
-
-
-@asynccontextmanager
-async def _services(kit: Kit) -> AsyncIterator[None]:
-    """Tools and sandbox, booted side by side; nothing of them is left afterwards."""
-    kit.progress.start("boot", 1, "services")
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(kit.tools.start())
-            group.create_task(kit.sandbox.start())
-        kit.store.set_walls(vector(kit.sandbox.layers))
-        kit.progress.finish("boot", tier(kit.sandbox.layers))
-        async with AsyncExitStack() as connections:
-            for helper in kit.helpers:
-                await connections.enter_async_context(helper.lane())
-            yield
-    finally:
-        await kit.sandbox.stop()
-        await kit.tools.stop()
-
-
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield

@@ -15,7 +15,6 @@ from sport.answers import answer_text, answers_match, normalised
 from sport.types import CallRecord, Candidate, Json, Step, Task
 from sport.verify.evidence import (
     FUNCTION_WORDS,
-    MEASURES,
     call_text,
     calls_of,
     evidence,
@@ -23,6 +22,7 @@ from sport.verify.evidence import (
     numbers,
     observations,
     result_keys,
+    shown,
     spoken,
     syntax,
     texts,
@@ -93,12 +93,13 @@ def invented(task: Task, history: Sequence[Step], candidate: Candidate) -> tuple
 def useful(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
     """1 for a new tool call that found what was asked for, a half for new output, a quarter for what nobody wanted."""
     fresh = new_calls(history, candidate)
-    if any(_finds(call) == 1.0 and wanted(task, history, call) for call in fresh):
+    asked = [call for call in fresh if wanted(task, history, call)]
+    if any(_finds(call) == 1.0 for call in asked):
         return 1.0
     seen = candidate.observation
     output = (seen.stdout + (seen.value or "")).strip() if seen else ""
     known = {(old.stdout + (old.value or "")).strip() for old in observations(history)}
-    if fresh and not any(wanted(task, history, call) for call in fresh):
+    if fresh and not asked:
         return 0.25
     return 0.5 if (output and output not in known) or fresh else 0.0
 
@@ -111,8 +112,7 @@ def wanted(task: Task, history: Sequence[Step], call: CallRecord) -> bool:
     """
     if _files(call):
         return True
-    told = json.dumps(call.result.value, default=str)
-    before = " ".join(seen.stdout for seen in observations(history))
+    told, before = call_text(call), " ".join(map(shown, observations(history)))
     missing = (words(task.query) | units(task.query)) - words(before) - units(before) - FUNCTION_WORDS
     return bool(missing & (words(told) | units(told)))
 
@@ -145,7 +145,7 @@ def precise(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
     """Share of the words that its code looks for which the query speaks of, or a text that was looked up."""
     calls = [*_trunk_calls(history), *calls_of(candidate)]
     names = frozenset().union(*(words(file.name) for file in task.files))
-    found = frozenset().union(*(words(json.dumps(c.result.value, default=str)) for c in calls if not _files(c)))
+    found = frozenset().union(*(words(call_text(c)) for c in calls if not _files(c)))
     sought = texts(candidate.action.code) - result_keys(calls) - names - found - _GENERIC
     return len(sought & words(task.query)) / len(sought) if sought else 1.0
 
@@ -196,10 +196,9 @@ def right_operation(task: Task, history: Sequence[Step], candidate: Candidate) -
 
 def in_unit(task: Task, history: Sequence[Step], candidate: Candidate) -> float:
     """1 unless the query asks for a unit of measure that nothing has shown yet: a number is then of something else."""
-    asked = units(task.query) & MEASURES
-    calls = [*_trunk_calls(history), *calls_of(candidate)]
-    shown = " ".join([*(seen.stdout for seen in observations(history)), *(call_text(call) for call in calls)])
-    return 1.0 if not asked or asked & units(shown) else 0.0
+    asked = units(task.query)
+    told = [*map(shown, observations(history)), *map(call_text, calls_of(candidate))]
+    return 1.0 if not asked or asked & units(" ".join(told)) else 0.0
 
 
 def _opposite(query: str, code: str | None) -> bool:

@@ -24,12 +24,10 @@ _SPOKEN = {
     "two": 2, "twice": 2, "double": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "half": 0.5, "quarter": 0.25, "third": 3,
 }  # fmt: skip
-MEASURES = frozenset({"kilogram", "gram", "milligram", "kilometre", "metre", "litre"})
-_SHORT_UNITS = {
-    "kg": "kilogram", "g": "gram", "mg": "milligram", "km": "kilometre", "m": "metre", "l": "litre",
-    "kilometer": "kilometre", "meter": "metre", "liter": "litre",
-}  # fmt: skip
-_UNIT = re.compile(r"(?<![^\W\d_])[A-Za-z]+")
+_SHORT_UNITS = {"kg": "kilogram", "g": "gram", "mg": "milligram", "km": "kilometre", "m": "metre", "l": "litre"}
+_OTHER_UNITS = {"kilometer": "kilometre", "meter": "metre", "liter": "litre"}
+_MEASURES = frozenset(_SHORT_UNITS.values())
+_SHORT_UNIT = re.compile(rf"(?:\d\s*|\()({'|'.join(_SHORT_UNITS)})\b", re.IGNORECASE)  # alone a letter is none: "I'm"
 FUNCTION_WORDS = frozenset({
     "the", "and", "are", "all", "any", "but", "can", "did", "does", "for", "from", "get", "give", "had",
     "has", "have", "here", "her", "him", "his", "how", "its", "just", "let", "make", "many", "may", "much",
@@ -53,11 +51,11 @@ def words(text: str) -> frozenset[str]:
 def units(text: str) -> frozenset[str]:
     """Units of measure in a text, written out.
 
-    >>> sorted(units("2.4 kg, or 2400g")), sorted(units("how many kilograms?"))
+    >>> sorted(units("2.4 kg, or 2400g")), sorted(units("I'm asking: how many kilograms?"))
     (['gram', 'kilogram'], ['kilogram'])
     """
-    found = (_singular(word.casefold()) for word in _UNIT.findall(text[:_LONGEST]))
-    return frozenset(_SHORT_UNITS.get(word, word) for word in found) & MEASURES
+    long = {_OTHER_UNITS.get(word, word) for word in words(text)} & _MEASURES
+    return frozenset(long | {_SHORT_UNITS[short.casefold()] for short in _SHORT_UNIT.findall(text[:_LONGEST])})
 
 
 def numbers(text: str) -> frozenset[float]:
@@ -98,7 +96,7 @@ def evidence(task: Task, history: Sequence[Step], candidate: Candidate) -> Evide
     """From the task, the trunk's observations, and this candidate's own tools; not from what its code printed."""
     names = " ".join(file.name for file in task.files)
     own = " ".join(call_text(call) for call in calls_of(candidate))
-    texts = [task.query, names, own, *(_shown(seen) for seen in observations(history))]
+    texts = [task.query, names, own, *(shown(seen) for seen in observations(history))]
     units = {float(n) for word in words(task.query) for n in _UNITS.get(word, ())}
     return Evidence(
         words=frozenset().union(*map(words, texts)),
@@ -182,7 +180,8 @@ def _for_show(parent: ast.AST, child: ast.AST) -> bool:
     return isinstance(parent, ast.JoinedStr | ast.Expr) and isinstance(child, ast.Constant)
 
 
-def _shown(seen: Observation) -> str:
+def shown(seen: Observation) -> str:
+    """All that a step has shown, as text: output, value, names of files, what tools gave back."""
     texts = [seen.stdout[:_LONGEST], (seen.value or "")[:_LONGEST], *(file.name for file in seen.files)]
     return " ".join([*texts, *(call_text(call) for call in seen.calls)])
 

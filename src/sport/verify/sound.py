@@ -33,7 +33,7 @@ def _faults(trajectory: Trajectory) -> list[tuple[str, str]]:
         found.append(("arguments", "code failed"))
     if not criteria.looked(task, before, last.trunk):
         found.append(("tools", "no file was looked at"))
-    idle = [s for i, s in enumerate(before) if criteria.useful(trajectory.steps[:i], s.trunk) == 0]
+    idle = [s for i, s in enumerate(before) if criteria.useful(task, trajectory.steps[:i], s.trunk) == 0]
     if idle:
         found.append(("tools", f"step {idle[0].index + 1} brought nothing new"))
     for place, step in enumerate(trajectory.steps):
