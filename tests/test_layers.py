@@ -26,7 +26,7 @@ FLOORS = {
     3: {"agent", "verify"},
     4: {"synth", "explore", "pairs", "tune", "bench"},
     5: {"kit", "estimate", "hosting", "wire", "loop", "ask", "exam", "t3", "cluster", "report", "doctor"},
-    6: {"cli", "cli_bench", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"},
+    6: {"cli", "progress", "show", "tables"},
 }
 ROOMS = {
     **{"blobs": "store", "database": "store", "digest": "store", "trees": "store", "given": "ask"},
@@ -55,12 +55,6 @@ ALLOWED = {
     ("wire", "t3"): "wire fills the form that t3 reads",
     ("cluster", "wire"): "a worker on another machine builds its own parts",
     ("cli", "progress"): "one door draws for the other",
-    ("cli", "cli_tools"): "one door's commands are added by the other",
-    ("cli", "cli_tune"): "one door's commands are added by the other",
-    ("cli", "cli_t3"): "one door's commands are added by the other",
-    ("cli", "cli_bench"): "one door's commands are added by the other",
-    ("cli_bench", "tables"): "one door draws for the other",
-    ("cli_tune", "progress"): "one door draws for the other",
     ("cli", "show"): "one door draws for the other",
     ("cli", "tables"): "one door draws for the other",
     ("wire", "hosting"): "the part of it that fills the tool box",
@@ -99,8 +93,8 @@ FENCES = {
     "mcp": ("tools.mcp",),
     "smolagents": (),
     "requests": ("llm", "tools"),
-    "typer": ("cli", "cli_bench", "cli_t3", "cli_tools", "cli_tune"),
-    "rich": ("cli", "cli_bench", "cli_t3", "cli_tools", "cli_tune", "progress", "show", "tables"),
+    "typer": ("cli",),
+    "rich": ("cli", "progress", "show", "tables"),
     "ray": ("cluster",),
 }
 KEY_READERS = ("types", "store", "digest", "causes", "synth", "world", "bench", "verify.rules", "report", "wire")

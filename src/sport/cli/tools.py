@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from sport.cli.console import PLAIN, WRAP, stdout
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Change one setting.")]
 
@@ -29,16 +30,16 @@ def tools(
     from sport.config import load
 
     found = hosting.survey(load(config, overrides or ()).tools)
-    out = Console()
+    out = stdout()
     if as_json:
-        out.print(json.dumps([_plain(one) for one in found], indent=2), soft_wrap=True, highlight=False, markup=False)
+        out.print(json.dumps([_plain(one) for one in found], indent=2), **PLAIN)
     else:
         out.print(_table("tools of this configuration", [one for one in found if one.chosen]))
         out.print(_table("built in, not chosen", [one for one in found if not one.chosen]))
         for one in found:
             if one.why:
                 words = f"[bold]{escape(one.name)}[/]: {escape(one.why)}"
-                out.print(words, soft_wrap=True, highlight=False)
+                out.print(words, **WRAP)
     if any(one.chosen and one.state != "ready" for one in found):
         raise typer.Exit(1)
 

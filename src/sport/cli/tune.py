@@ -1,30 +1,26 @@
-"""The door to tuning: ``sport tune RUN_OR_DATA`` and ``sport merge-adapter``, which ``sport.cli`` adds to its own."""
+"""The commands ``sport tune RUN_OR_DATA`` and ``sport merge-adapter``."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from sport.cli.console import PLAIN, quoted, stderr, stdout
+from sport.cli.driving import STOPPED, do_stage, fresh
 from sport.errors import InputError, RunError
 from sport.progress import Watcher, span, watcher
 
 if TYPE_CHECKING:
     from sport.tune.own import Tuned
     from sport.tune.readers.read import Data
-
-STOPPED = 130
-Stage = Callable[[str, Path, int | None], None]
 
 Target = Annotated[
     Path,
@@ -45,8 +41,8 @@ Mix = Annotated[
 ]
 
 
-def add(app: typer.Typer, stage: Stage) -> None:
-    """Add the commands; ``stage`` does one stage of a run."""
+def add(app: typer.Typer) -> None:
+    """Add the commands."""
 
     def tune(
         target: Target,
@@ -81,7 +77,7 @@ def add(app: typer.Typer, stage: Stage) -> None:
             given = [name for name, value in only_data.items() if value]
             if given:
                 raise InputError(f"{target} is a run, which has its own settings: leave out {', '.join(given)}")
-            return stage("tune", target, iteration)
+            return do_stage("tune", target, iteration)
         if not target.exists():
             raise RunError(f"{target}: not a run directory, and no data set either: there is no such file or directory")
         if iteration is not None:
@@ -162,7 +158,7 @@ def _place(out: Path | None, resume: bool) -> Path:
         if resume or int(os.environ.get("WORLD_SIZE", "1")) > 1:
             why = "the directory to go on with" if resume else "several processes must mean the same directory"
             raise InputError(f"{'--resume' if resume else 'tuning with several processes'} needs --out: {why}")
-        return Path("runs") / f"tune-{time.strftime('%Y%m%d-%H%M%S')}"
+        return fresh("tune")
     if not resume and _first() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: not empty; name another directory, or go on with --resume")
     return out
@@ -171,7 +167,7 @@ def _place(out: Path | None, resume: bool) -> Path:
 @contextmanager
 def _stopping(folder: Path) -> Iterator[Watcher]:
     """Progress that ends at the next step when Ctrl-C or SIGTERM is heard; a second one does not wait for it."""
-    with watcher(Console(file=sys.stderr)) as progress:
+    with watcher(stderr()) as progress:
 
         def stop(number: int, _: object) -> None:
             if progress.stopping:
@@ -183,10 +179,7 @@ def _stopping(folder: Path) -> Iterator[Watcher]:
         try:
             yield progress
         except (KeyboardInterrupt, asyncio.CancelledError):
-            name = shlex.quote(str(folder))
-            Console(file=sys.stderr).print(
-                f"stopped; go on with the same command and --out {name} --resume", soft_wrap=True
-            )
+            stderr().print(f"stopped; go on with the same command and --out {quoted(folder)} --resume", **PLAIN)
             raise typer.Exit(STOPPED) from None
         finally:
             for number, handler in before.items():
@@ -198,7 +191,7 @@ def _stopping(folder: Path) -> Iterator[Watcher]:
 
 def _say(text: str) -> None:
     if _first():
-        Console(file=sys.stdout).print(text, soft_wrap=True, highlight=False, markup=False)
+        stdout().print(text, **PLAIN)
 
 
 def _first() -> bool:
