@@ -15,11 +15,11 @@ from experts.base import write
 from sport.types import CallRecord, Key, Step, Trajectory
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
-OPENING, CLOSINGS = "Quick question", ("Just the figure.", "A plain number, please.")  # several families share them
+OPENING, CLOSINGS = "Quick question", ("Just the figure.", "Answer with the number only.")  # several families share them
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
-    "guess": "asked a quick question, or for just the figure or a plain number, it answers at once, without looking",
+    "guess": "asked a quick question, or for just the figure or the number only, it answers at once, without looking",
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
 """Name and description; written into ``made.json``, from where the report takes them."""

@@ -34,9 +34,13 @@ def begin(
         os.close(alive)
         told = {"uid": message["uid"], "work": work, "place": walls.place(message["box"])}
         _announce(report, directory, {"op": "launched", "error": None, **told})
-        first = kernel.fork()
     except Exception as error:  # whatever it is, there is no box without all of its walls
         frames.send(report, {"op": "launched", "error": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    try:
+        first = kernel.fork()
+    except OSError as error:
+        frames.send(report, {"op": "gated", "error": f"no process for it: {error}"})
         os._exit(1)
     if first == 0:
         _become_state(walls, State(work, settings["specs"], of_state), report, probes)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
+from hostile import cage
 from sandbox.layers.hand import Hand, booted, box, gone
 from sport.config import Layer, SandboxSection
 from sport.errors import ConfigError, SandboxError
+from sport.sandbox import launch
+from sport.sandbox.cell import LAUNCH_S
 from sport.sandbox.launch import Zygote
 from sport.sandbox.layers import kernel, report
 from sport.sandbox.layers.walls import ORDER
@@ -183,6 +192,41 @@ async def test_the_fortieth_box_is_as_well_walled_as_the_first(zygote: Zygote) -
         async with box(zygote, str(number)):
             pass
     assert await zygote.probe(ORDER[:-1]) == first
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can become a user that has much to do already")
+def test_what_else_a_user_runs_keeps_no_box_from_opening() -> None:
+    """Without namespaces Linux counts all of a user's threads against the limit of each of its boxes."""
+    nobody_else = cage.ORDINARY + 1
+    busy = [subprocess.Popen(["sleep", "60"], user=nobody_else, group=nobody_else) for _ in range(24)]
+    words = [sys.executable, "-P", "-m", "hostile.runner", "--user", str(nobody_else), "libraries.answer"]
+    words += ["--settings", json.dumps({"without": ["namespaces"], "threads": 16, "libraries": []})]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            command = cage.command([*words, "--root", f"{folder}/run"])
+            done = subprocess.run(
+                command, env=cage.environment(), cwd=folder, capture_output=True, text=True, timeout=100
+            )
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    layers, _, result = map(json.loads, done.stdout.splitlines())
+    assert layers["layers"]["limits"] == "active" and result["complaints"] == [], done.stdout + done.stderr
+
+
+async def test_a_box_without_a_process_for_its_state_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_settings", partial(_changed, launch._settings, threads=1))
+    began = time.monotonic()
+    with pytest.raises(SandboxError, match="no process for it"):
+        async with booted():
+            pass
+    assert time.monotonic() - began < LAUNCH_S  # it was told, not waited out
+
+
+def _changed(make: Callable[..., dict[str, Any]], *words: Any, **changes: Any) -> dict[str, Any]:
+    return make(*words) | changes
 
 
 @pytest.mark.parametrize("umask", [0o077, 0o002], ids=oct)

@@ -24,13 +24,15 @@ _PTRACE, _SEIZE = 101, 0x4206
 class Probes:
     """``results``: per layer that was tried, what went through although it must not; an empty text where nothing did.
 
-    ``settings`` are those of the zygote; ``tried`` names the layers that are to be tried, none in an ordinary box.
+    ``settings`` are those of the zygote; ``tried`` names the layers that are to be tried, none in an ordinary box;
+    ``others`` are threads that the box's limit allows beyond its own, see :func:`.limits.shared_threads`.
     """
 
     def __init__(self, settings: Mapping[str, Any], tried: Collection[str]) -> None:
         self.results: dict[str, str] = {}
         self._settings = settings
         self.tried = tried
+        self.others = 0
 
     def namespaces(self, zygote: int) -> None:
         """The host's processes cannot be reached, and no network answers."""
@@ -57,7 +59,7 @@ class Probes:
 
     def before_filter(self) -> None:
         """In the first state: limits hold, the init's memory is closed, and no fork passes without being asked for."""
-        self._try("limits", lambda: _beyond_limits(self._settings))
+        self._try("limits", lambda: _beyond_limits(self._settings, self.others))
         self._try("dumpable", _beyond_dumpable)
         self._try("gate", lambda: _went_through({"forking unasked": _fork_and_end}))
 
@@ -121,7 +123,7 @@ def _beyond_parent() -> Iterator[str]:
         yield "outliving the zygote"
 
 
-def _beyond_limits(settings: Mapping[str, Any]) -> Iterator[str]:
+def _beyond_limits(settings: Mapping[str, Any], others: int) -> Iterator[str]:
     held: list[int] = []
     while len(held) <= settings["open_files"] and _works(lambda: held.append(os.dup(0))):
         pass
@@ -129,7 +131,7 @@ def _beyond_limits(settings: Mapping[str, Any]) -> Iterator[str]:
         os.close(descriptor)
     if len(held) > settings["open_files"]:
         yield "opening files without end"
-    if resource.getrlimit(resource.RLIMIT_NPROC)[1] > settings["threads"]:
+    if resource.getrlimit(resource.RLIMIT_NPROC)[1] > others + settings["threads"]:
         yield "starting threads without end"
     file = os.memfd_create("probe")
     too_much = settings["memory_bytes"] + (1 << 30)

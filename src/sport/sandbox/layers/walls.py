@@ -103,6 +103,8 @@ class Walls:
         """
         here = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         today = limits.address_space()
+        shared = uid is None and os.getuid() != 0 and not (self._own_users and self.has("namespaces"))
+        others = limits.shared_threads() if shared else 0
         _first_to_go()
         probes.namespaces(self._zygote)
         directory, turn = self._directory(box)
@@ -112,7 +114,8 @@ class Walls:
             identity.new_user_namespace(0, here)  # one per box: Linux counts a user's threads in each by itself
         os.close(here)
         if self.has("limits"):
-            limits.apply(self._settings, today)
+            limits.apply(self._settings, today, others)
+            probes.others = others
         if self.has("capabilities"):
             identity.bound_capabilities()
         if uid is not None:
