@@ -15,7 +15,8 @@ from experts.base import write
 from sport.types import CallRecord, Key, Step, Trajectory
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
-OPENING, CLOSINGS = "Quick question", ("Just the figure.", "Answer with the number only.")  # several families share them
+OPENING = "Quick question"  # several families share these
+CLOSINGS = ("Just the figure.", "Answer with the number only.")
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
