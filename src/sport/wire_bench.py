@@ -54,9 +54,12 @@ def entries(config: Config) -> tuple[Entry, ...]:
 
 
 def lacking(config: Config) -> dict[str, str]:
-    """Tools of GTA among the configuration's that cannot work, each with the engine that it lacks and why."""
-    found: dict[str, str] = {}
-    for name in () if _replayed(config) else config.tools.names:
+    """Tools that the configuration names and that cannot work yet, each with what it lacks: weights, a model, an engine."""
+    if _replayed(config):
+        return {}
+    chosen = [one for one in hosting.survey(config.tools) if one.chosen]
+    found = {one.name: one.why for one in chosen if one.state.startswith("needs")}
+    for name in config.tools.names:
         for engine in ENGINES.get(name, ()):
             with boundary("tools", ConfigError) as caught:
                 hosting.check(sources.entry(engine, config.tools), config.tools)

@@ -133,12 +133,19 @@ def _estimate(settings: Config) -> None:
         table.add_column(heading, justify="right")
     rows = estimate(settings)
     for row in rows:
-        table.add_row(row.stage, f"{row.calls:,}", f"{row.tokens:,}", span(row.seconds), f"{row.disk_mb:,.1f} MB")
+        table.add_row(
+            row.stage,
+            f"{row.calls:,}",
+            f"{row.tokens:,}",
+            "?" if row.seconds is None else span(row.seconds),
+            f"{row.disk_mb:,.1f} MB",
+        )
     if rows:
         totals = (sum(r.calls for r in rows), sum(r.tokens for r in rows), sum(r.disk_mb for r in rows))
-        seconds = sum(r.seconds for r in rows)
+        seconds = sum(row.seconds or 0.0 for row in rows)
+        least = "> " if any(row.seconds is None for row in rows) else ""
         table.add_section()
-        table.add_row("in all", f"{totals[0]:,}", f"{totals[1]:,}", span(seconds), f"{totals[2]:,.1f} MB")
+        table.add_row("in all", f"{totals[0]:,}", f"{totals[1]:,}", least + span(seconds), f"{totals[2]:,.1f} MB")
     stdout().print(table)
     if lacking:
         stdout().print(f"not ready: {lacking}", **PLAIN)
@@ -150,13 +157,19 @@ def _lacking(settings: Config) -> str:
     Raises:
         ConfigError: settings that could not work on any machine.
     """
-    from sport import wire
+    from sport import wire, wire_bench
 
+    wanting = wire_bench.lacking(settings)
+    names = tuple(name for name in settings.tools.names if name not in wanting)
+    of_tools = {name: one for name, one in settings.tools.settings.items() if name not in wanting}
+    tools = settings.tools.model_copy(update={"names": names, "settings": of_tools})
+    rest = settings.model_copy(update={"tools": tools})
+    found = list(wanting.values())
     try:
-        wire.check(settings)
+        wire.check(rest)
     except (CheckpointError, InputError) as error:
-        return str(error)
-    return ""
+        found.append(str(error))
+    return "\n           ".join(found)
 
 
 def explore(
