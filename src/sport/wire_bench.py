@@ -54,7 +54,7 @@ def entries(config: Config) -> tuple[Entry, ...]:
 
 
 def lacking(config: Config) -> dict[str, str]:
-    """Tools that the configuration names and that cannot work yet, each with what it lacks: weights, a model, an engine."""
+    """Tools that the configuration names and that lack something yet: weights, a model, an engine; each with what."""
     if _replayed(config):
         return {}
     chosen = [one for one in hosting.survey(config.tools) if one.chosen]
