@@ -11,7 +11,18 @@ import pytest
 
 import servers
 from sport import doctor
-from sport.config import Config, Endpoint, Synth, SynthCheck, endpoints
+from sport.config import (
+    Config,
+    Endpoint,
+    Synth,
+    SynthCheck,
+    SynthEmbedding,
+    SynthImages,
+    Tools,
+    ToolSettings,
+    endpoints,
+    mute_endpoints,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -145,3 +156,20 @@ def test_every_endpoint_that_talks_is_asked() -> None:
     synth = Synth(kind="llm", endpoint=server, check=SynthCheck(endpoint=server))
     assert list(endpoints(Config())) == []
     assert list(endpoints(Config(synth=synth))) == ["synth.endpoint", "synth.check.endpoint"]
+
+
+def test_a_server_that_paints_or_embeds_is_asked_for_its_models_alone() -> None:
+    with servers.serving(servers.status(500, "never asked")) as server:
+        mute = Endpoint(base_urls=(server.url,), model="tiny")
+        images = SynthImages(sources=("library", "endpoint"), endpoint=mute, embedding=SynthEmbedding(endpoint=mute))
+        tools = Tools(names=("image_generator",), settings={"image_generator": ToolSettings(endpoint=mute)})
+        found = mute_endpoints(Config(synth=Synth(kind="llm", images=images), tools=tools))
+        checks = [check for where, one in found.items() for check in doctor.endpoint(where, one, talks=False)]
+    assert [(check.name, check.state) for check in checks] == [
+        ("synth.images.endpoint", "ok"),
+        ("synth.images.embedding.endpoint", "ok"),
+        ("tools.settings.image_generator.endpoint", "ok"),
+    ]
+    assert server.asked == [] and "nothing was asked of tiny" in checks[0].found
+    (gone,) = doctor.endpoint("synth.images.endpoint", mute, talks=False)
+    assert (gone.state, "nobody answers" in gone.found) == ("fail", True)

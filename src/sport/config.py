@@ -488,6 +488,22 @@ def endpoints(config: Config) -> dict[str, Endpoint]:
     return {where: settings for where, (wanted, settings) in used.items() if wanted} | asking
 
 
+def mute_endpoints(config: Config) -> dict[str, Endpoint]:
+    """The endpoints that a configuration uses and that do not talk: they paint, or turn captions into vectors."""
+    images = config.synth.images
+    writes = config.bench.kind == "none" and config.synth.kind == "llm"
+    embeds = "library" in images.sources and images.embedding.kind == "endpoint"
+    used = {
+        "synth.images.endpoint": (writes and "endpoint" in images.sources, images.endpoint),
+        "synth.images.embedding.endpoint": (writes and embeds, images.embedding.endpoint),
+        **{
+            f"tools.settings.{name}.endpoint": (name in config.tools.names and name.startswith("image_"), one.endpoint)
+            for name, one in config.tools.settings.items()
+        },
+    }
+    return {where: settings for where, (wanted, settings) in used.items() if wanted and settings.base_urls}
+
+
 def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     """Read a TOML file (None: all defaults), apply ``a.b=value`` overrides; values are TOML, and bare words strings.
 

@@ -25,7 +25,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal
 
-from sport.config import Config, Endpoint, endpoints
+from sport.config import Config, Endpoint, endpoints, mute_endpoints
 from sport.errors import ConfigError, SandboxError
 from sport.sandbox.layers.report import Layer, advice
 from sport.types import File
@@ -58,16 +58,19 @@ def examine(folder: Path, config: Config | None = None) -> Iterable[Check]:
     for check in (gpu, ocr_models, fonts, weights):
         yield check()
     yield from sandbox()
-    for where, settings in endpoints(config).items() if config is not None else ():
-        yield from endpoint(where, settings)
+    if config is not None:
+        for where, settings in endpoints(config).items():
+            yield from endpoint(where, settings)
+        for where, settings in mute_endpoints(config).items():
+            yield from endpoint(where, settings, talks=False)
 
 
-def endpoint(where: str, settings: Endpoint) -> Iterable[Check]:
-    """Every server of an endpoint: its models, and one token of the one that is configured."""
+def endpoint(where: str, settings: Endpoint, *, talks: bool = True) -> Iterable[Check]:
+    """Every server of an endpoint: its models, and one token of the one that is configured if it ``talks``."""
     from sport.llm import probe
 
     try:
-        found = asyncio.run(probe.ask(settings, where, os.environ))
+        found = asyncio.run(probe.ask(settings, where, os.environ, talks=talks))
     except ConfigError as error:
         yield Check(where, "fail", str(error), "mend the configuration, or export the key")
         return
@@ -75,7 +78,8 @@ def endpoint(where: str, settings: Endpoint) -> Iterable[Check]:
         if one.problem is not None:
             yield Check(where, "fail", one.problem, "see docs/ENDPOINTS.md")
         elif one.models is not None and settings.model not in one.models:
-            yield Check(where, "warn", f"{one.url}: {one.text}", f"{settings.model} answers, but is not listed")
+            answers = "answers, but" if talks else "may be there, but"
+            yield Check(where, "warn", f"{one.url}: {one.text}", f"{settings.model} {answers} is not listed")
         else:
             yield Check(where, "ok", f"{one.url}: {one.text}")
 

@@ -27,8 +27,10 @@ class Found(NamedTuple):
     text: str
 
 
-async def ask(settings: Endpoint, where: str, environment: Mapping[str, str]) -> list[Found]:
+async def ask(settings: Endpoint, where: str, environment: Mapping[str, str], *, talks: bool = True) -> list[Found]:
     """One finding a server, in the order of ``base_urls``. Each is asked for one token, which may cost a little.
+
+    One that does not talk - it paints, or makes vectors - is asked for its list of models alone.
 
     Raises:
         ConfigError: the settings are wrong or the key is not in the environment.
@@ -36,15 +38,18 @@ async def ask(settings: Endpoint, where: str, environment: Mapping[str, str]) ->
     check(settings, where)
     secret = key(settings, where, environment)
     faults = Faults(where, settings, secret)
-    return [await _server(settings, url.rstrip("/"), secret, faults) for url in settings.base_urls]
+    return [await _server(settings, url.rstrip("/"), secret, faults, talks) for url in settings.base_urls]
 
 
-async def _server(settings: Endpoint, url: str, secret: str, faults: Faults) -> Found:
+async def _server(settings: Endpoint, url: str, secret: str, faults: Faults, talks: bool) -> Found:
     limit_s = min(LIMIT_S, settings.deadline_s)
     async with client(url, secret, limit_s) as server:
         models, problem = await _models(server, faults, url)
     if problem is not None:
         return Found(url, None, problem, "")
+    listed = "no list of models" if models is None else f"{len(models)} models"
+    if not talks:
+        return Found(url, models, None, f"it answers, {listed}; nothing was asked of {settings.model}")
     async with client(url, secret, limit_s) as server:  # anew: a server that stumbled over its list may hang up
         began = time.monotonic()
         try:
@@ -59,7 +64,6 @@ async def _server(settings: Endpoint, url: str, secret: str, faults: Faults) -> 
         except (Again, OneAtATime, ModelError) as error:
             return Found(url, models, _words(error), "")
         took = time.monotonic() - began
-    listed = "no list of models" if models is None else f"{len(models)} models"
     usage = "" if reply.usage else ", reports no usage: budgets cannot be kept"
     return Found(url, models, None, f"{reply.model or settings.model}, {listed}, one token in {took:.2f} s{usage}")
 
