@@ -157,8 +157,10 @@ def test_the_papers_settings_are_the_papers() -> None:
     for one in (paper, t3):
         assert one.tune.targets == ("q_proj", "k_proj", "v_proj")
         assert (one.tune.learning_rate, one.tune.max_row_tokens) == (1e-6, 10240)
-    assert endpoints(paper).keys() == {"synth.endpoint", "controller.endpoint", "critic.endpoint"}
-    assert endpoints(t3).keys() == {"synth.endpoint", "t3.expert.endpoint", "t3.critic.endpoint"}
+    tools = {f"tools.settings.{name}.endpoint" for name in ("visualizer", "ask_search_agent")}
+    assert endpoints(paper).keys() == {"synth.endpoint", "controller.endpoint", "critic.endpoint"} | tools
+    assert endpoints(t3).keys() == {"synth.endpoint", "t3.expert.endpoint", "t3.critic.endpoint"} | tools
+    assert len(paper.tools.names) == len(t3.tools.names) == 9
 
 
 @pytest.mark.parametrize("name", ["paper", "t3"])

@@ -66,7 +66,7 @@ BOOK = {
 async def test_a_function_an_mcp_tool_and_a_smolagents_tool_serve_one_trajectory(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     with Store.create(tmp_path / "run", parse(CONFIG, "test")) as store:
-        box = hosting.toolbox(store, cast(Any, None))
+        box = hosting.toolbox(store, cast(Any, None), store.config.tools)
         sandbox = ForkedSandbox(
             specs=box.specs, call=box.call, put=store.put, read=store.read, limits=store.config.sandbox
         )

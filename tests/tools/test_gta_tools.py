@@ -27,7 +27,8 @@ from sport.tools.gta.engines import ENGINES
 from sport.tools.gta.pictures import AddText, DrawBox, Ocr, box
 from sport.tools.gta.specs import SPECS
 from sport.types import Parameter, ToolSpec
-from sport.wire import check, lacking
+from sport.wire import check
+from sport.wire_bench import lacking
 
 DATA = Path(__file__).parents[1] / "data" / "gta"
 
