@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("shared", deadline=None)  # machines are shared, and no test is about time
+hypothesis.settings.load_profile("shared")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a model hub, and none may wait for one
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads warn after every fork
 
