@@ -269,4 +269,4 @@ def test_what_an_engine_lacks_is_said_before_anything_is_made() -> None:
     assert not {"OCR", "DrawBox", "AddText", "Calculator", "Solver", "Plot"} & wanting.keys()
     assert "provider" in wanting["GoogleSearch"]
     with pytest.raises(ConfigError, match="GoogleSearch works with"):
-        check(config)
+        check(Config(tools=Tools(names=("GoogleSearch",))))
