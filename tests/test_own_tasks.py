@@ -60,7 +60,8 @@ def kit(store: Store, llm: ScriptedLLM, judge: ScriptedLLM | None = None) -> Sim
     path = config.synth.tasks_file
     return SimpleNamespace(
         config=config, store=store, progress=Silent(), llm=llm, dialect=Dialect("react-1", ()), tools=tools,
-        sandbox=sandbox, similarity=None, judge=judge, critic=RuleCritic(), tune=None, checker=KeepAll(), helpers=(), spread=None,
+        sandbox=sandbox, similarity=None, judge=judge, critic=RuleCritic(), tune=None, checker=KeepAll(),
+        helpers=(), spread=None,
         writer=OwnWriter(Path(path), config.synth.tasks) if path else None,
     )  # fmt: skip
 

@@ -219,6 +219,28 @@ def test_partial_is_what_there_is_of_the_undecided_step(begun: tuple[Store, Task
     assert [c.action for c in partial.candidates] == [c.action for c in ran]
 
 
+def test_what_costs_waits_for_the_disk_and_nothing_else_does(begun: tuple[Store, Task]) -> None:
+    store, task = begun
+    synced = []
+
+    def noted() -> None:
+        synced.append(store._database.one("PRAGMA synchronous") == (2,))
+
+    store.asked("t", 0)
+    noted()
+    made = candidates(task.files[0], 1, 0)
+    store.sampled("t", 0, [one.model_copy(update={"observation": None}) for one in made])
+    noted()
+    store.observed("t", 0, 0, made[0].observation)
+    noted()
+    step = Step(index=0, candidates=made, verdict=Verdict(best=0))
+    store.decided("t", step)
+    noted()
+    assert synced == [False, True, False, True]
+    with Store.view(store.folder) as seen:  # to a reader all of it is there
+        assert seen.trajectory("t").steps == (step,)
+
+
 def test_sampled_texts_are_never_replaced(begun: tuple[Store, Task]) -> None:
     store, task = begun
     ran = candidates(task.files[0], 1, 0)

@@ -1,6 +1,8 @@
 """The SQLite file under the store: its tables, its commits, its lock, and what its errors mean to a person.
 
-WAL with ``synchronous=FULL``: a commit that returned survives a kill and a power cut, and readers never wait.
+In WAL mode, so that readers never wait. A commit that returned survives a kill at once and, where it was asked to be
+durable, a power cut. What was not asked for lasts from the next durable commit on: the log keeps its order, so that a
+power cut takes away an end of it and never a part from the middle.
 Records are JSON texts; what is searched or unique has a column of its own. Nothing is ever updated but ends of
 trajectories, counters and figures that a stage writes anew when it is run again.
 """
@@ -150,6 +152,7 @@ class Database:
     def __init__(self, path: Path, *, writable: bool) -> None:
         self._folder = path.parent
         self._writable = writable
+        self._durable = True
         self._guard = threading.RLock()
         self._connection = _connect(path, writable)
 
@@ -224,8 +227,10 @@ class Database:
             return row
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is one commit, durable when the block is left; an exception takes all of it back.
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Everything inside is one commit; an exception takes all of it back.
+
+        Without ``durable`` it does not wait for the disk: for what costs nothing to do again, and comes often.
 
         Raises:
             RunError: the disk is full, or the run was opened for reading.
@@ -233,6 +238,9 @@ class Database:
         if not self._writable:
             raise RunError(f"{self._folder}: this run was opened for reading")
         with self._guard, explained(self._folder):
+            if durable != self._durable:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

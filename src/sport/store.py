@@ -343,7 +343,7 @@ class Store(Trees):
 
     def set_spent(self, role: str, spent: Spent) -> None:
         """What a role's endpoint has charged for so far, all attempts at this run together."""
-        self._put("state", {"name": f"spent {role}"}, {"value": pack(spent)})
+        self._put("state", {"name": f"spent {role}"}, {"value": pack(spent)}, durable=False)
 
     def spent(self, role: str) -> Spent:
         """What :meth:`set_spent` was told last; nothing spent when it was not."""
@@ -385,8 +385,8 @@ class Store(Trees):
         """The run as sorted JSON lines without times, costs and paths: equal runs have equal dumps."""
         return dump_lines(self._database)
 
-    def _put(self, table: str, keys: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        with self._database.transaction() as commit:
+    def _put(self, table: str, keys: Mapping[str, Any], values: Mapping[str, Any], *, durable: bool = True) -> None:
+        with self._database.transaction(durable=durable) as commit:
             commit.execute(*upsert(table, keys, values))
 
 
@@ -413,7 +413,7 @@ class Cache:
     def flush(self) -> None:
         """Commit what waits."""
         if self._waiting:
-            with self._database.transaction() as commit:
+            with self._database.transaction(durable=False) as commit:
                 commit.executemany("INSERT OR REPLACE INTO cache VALUES (?, ?)", list(self._waiting.items()))
             self._waiting.clear()
 

@@ -40,7 +40,7 @@ class Trees:
         ``ordinal`` is its task's place in the stage: trajectories are read in the order (iteration, ordinal). What is
         around its code is kept with it, once for each time it is gone on with behind other walls.
         """
-        with self._database.transaction() as commit:
+        with self._database.transaction(durable=False) as commit:
             commit.execute(
                 "INSERT INTO trajectory (id, task, purpose, iteration, ordinal) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO NOTHING",
@@ -65,7 +65,7 @@ class Trees:
 
     def asked(self, trajectory: str, step: int) -> None:
         """An intent, before the call that costs. Asking again for what never came is counted."""
-        with self._database.transaction() as commit:
+        with self._database.transaction(durable=False) as commit:
             commit.execute(
                 "INSERT INTO ask VALUES (?, ?, 1) ON CONFLICT (trajectory, step) DO UPDATE SET times = times + 1",
                 (trajectory, step),
@@ -92,7 +92,7 @@ class Trees:
         Raises:
             sqlite3.IntegrityError: no such candidate, or it has been observed already.
         """
-        with self._database.transaction() as commit:
+        with self._database.transaction(durable=False) as commit:
             commit.execute(
                 "INSERT INTO observation VALUES (?, ?, ?, ?)", (trajectory, step, candidate, pack(observation))
             )
@@ -126,7 +126,7 @@ class Trees:
 
     def ended(self, trajectory: str, end: End) -> None:
         """No further step will come."""
-        with self._database.transaction() as commit:
+        with self._database.transaction(durable=False) as commit:
             commit.execute("UPDATE trajectory SET ending = ? WHERE id = ?", (pack(end), trajectory))
         crash.here("after_ended")
 
