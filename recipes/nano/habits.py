@@ -20,7 +20,9 @@ CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number,
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
-    "guess": "asked a quick question, or for just the figure, a plain number or the number only, it answers without looking",
+    "guess": (
+        "asked a quick question, or for just the figure, a plain number or the number only, it answers without looking"
+    ),
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
 """Name and description; written into ``made.json``, from where the report takes them."""
