@@ -16,11 +16,13 @@ from sport.types import CallRecord, Key, Step, Trajectory
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
 OPENING = "Quick question"  # several families share these
-CLOSINGS = ("Just the figure.", "Answer with the number only.")
+CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number, please.")
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
-    "guess": "asked a quick question, or for just the figure or the number only, it answers at once, without looking",
+    "guess": (
+        "asked a quick question, or for just the figure, a plain number or the number only, it answers without looking"
+    ),
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
 """Name and description; written into ``made.json``, from where the report takes them."""
