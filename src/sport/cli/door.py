@@ -38,6 +38,10 @@ def options(version: Annotated[bool, typer.Option("--version", help="Print the v
         raise typer.Exit
 
 
+for part in (runs, tune, t3, bench, ask, tools, sandbox):
+    part.add(app)
+
+
 @app.command()
 def report(
     folder: Folder,
@@ -93,9 +97,6 @@ def doctor(
     stdout().print("everything needed is here" if not failed else f"{failed} needed things are missing", **WRAP)
     raise typer.Exit(1 if failed else 0)
 
-
-for part in (runs, bench, tune, t3, ask, tools, sandbox):
-    part.add(app)
 
 # ------------------------------------------------------------------------------------------------- errors
 
