@@ -82,14 +82,10 @@ def test_what_cannot_be_decoded_is_said(monkeypatch: pytest.MonkeyPatch) -> None
 # ------------------------------------------------------------------------------------------------ messages
 
 
-def test_without_a_model_or_its_library_the_file_is_named_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_model_or_its_library_the_file_is_named_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     way = r"this is an audio file; .* pip install 'sport\[audio,local\]' and tools\.settings\.inspect_file_as_text"
     with pytest.raises(ToolError, match=way + r'\.options\.speech = "DIR"'):
         InspectFileAsText().call(sound(tone(0.1)))
-    with pytest.raises(ToolError, match=r"no speech model can be loaded from .*empty on cpu .*whisper-base"):
-        InspectFileAsText(str(tmp_path / "empty")).call(sound(tone(0.1)))
     monkeypatch.setitem(sys.modules, "soundfile", None)
     reader = InspectFileAsText("there")
     reader._speech = speech.Speech.__new__(speech.Speech)
@@ -97,6 +93,12 @@ def test_without_a_model_or_its_library_the_file_is_named_and_what_to_do(
     with pytest.raises(ToolError, match=way + ".*soundfile"):
         reader.call(sound(tone(0.1)))
     assert "| 1 |" in reader.call(FileBytes(b"a\n1\n", "text/csv"))
+
+
+@pytest.mark.slow
+def test_a_directory_without_a_speech_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match=r"no speech model can be loaded from .* on cpu .*whisper-base"):
+        InspectFileAsText(str(tmp_path)).call(sound(tone(0.1)))
 
 
 def test_a_speech_model_is_part_of_the_tools_version_and_the_tool_is_ready_without(tmp_path: Path) -> None:

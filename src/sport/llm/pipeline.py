@@ -97,11 +97,12 @@ class DiffusersPainter:
 
         folder = self._settings.model
         with explained(Path(folder), "cannot be loaded by diffusers"):
-            pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+            kind: Any = diffusers.DiffusionPipeline
+            pipeline = kind.from_pretrained(folder, local_files_only=True)
         lacks = [one for one in TAKES if one not in inspect.signature(pipeline.__call__).parameters]
         if lacks:
-            kind = type(pipeline).__name__
-            raise CheckpointError(f"{folder}: {kind} makes no pictures from words alone (it takes no {lacks[0]})")
+            name = type(pipeline).__name__
+            raise CheckpointError(f"{folder}: {name} makes no pictures from words alone (it takes no {lacks[0]})")
         pipeline.set_progress_bar_config(disable=True)
         try:
             return pipeline.to(self._settings.device)

@@ -86,15 +86,17 @@ class Speech:
         import transformers
 
         self._pipeline: Any = transformers.pipeline("automatic-speech-recognition", model=weights, device=device)
-        self._rate = int(self._pipeline.feature_extractor.sampling_rate)
+        ears: Any = self._pipeline.feature_extractor
+        self._rate = int(ears.sampling_rate)
+        self._window = min(WINDOW_S, getattr(ears, "chunk_length", None) or WINDOW_S)
 
     def read(self, file: FileBytes) -> str:
         """What is said; of a long file the beginning. Raises as :func:`samples`."""
         heard, seconds = samples(file.data, self._rate)
-        window = min(WINDOW_S, getattr(self._pipeline.feature_extractor, "chunk_length", None) or WINDOW_S)
         # Windows of our own length and not Whisper's long form, which may never end when its time marks stand still.
-        long = {"chunk_length_s": window, "ignore_warning": True} if len(heard) > window * self._rate else {}
-        text = str(self._pipeline({"raw": heard, "sampling_rate": self._rate}, **long)["text"]).strip()
+        long = len(heard) > self._window * self._rate
+        windows = {"chunk_length_s": self._window, "ignore_warning": True} if long else {}
+        text = str(self._pipeline({"raw": heard, "sampling_rate": self._rate}, **windows)["text"]).strip()
         if not text:
             raise ToolError("no words were heard in it")
         return text if seconds <= MOST_S else f"{text}\n[cut: {MOST_S} of {seconds:.0f} seconds]"
