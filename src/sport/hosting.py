@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from sport import checkpoint, config
 from sport.config import Endpoint, SynthImages, ToolSettings
 from sport.errors import ConfigError
-from sport.llm import servers
+from sport.llm import pipeline, servers
 from sport.llm.base import LLM
 from sport.llm.edits import EndpointEditor
-from sport.llm.images import DiffusersPainter, EndpointPainter
+from sport.llm.images import EndpointPainter
 from sport.llm.ledger import Ledger
+from sport.llm.pipeline import DiffusersPainter
 from sport.sandbox.names import check_names
 from sport.store import Store
 from sport.tools import sources
@@ -56,8 +56,9 @@ def check(one: Entry, tools: config.Tools) -> None:
     if folder := settings.options.get("checkpoint"):
         checkpoint.check(config.checkpoint_folder(str(folder)))
     elif settings.options.get("model"):
-        if importlib.util.find_spec("diffusers") is None:
-            raise NotReady(f"{where}.options.model: a pipeline needs diffusers; pip install diffusers", "package")
+        if not pipeline.installed():
+            raise NotReady(f"{where}.options.model: a pipeline needs diffusers; {pipeline.GET}", "package")
+        pipeline.check(str(settings.options["model"]), f"{where}.options")
     elif not settings.endpoint.base_urls:
         own = {"visualizer": "checkpoint", "image_generator": "model"}.get(one.spec.name)
         other = f", or {where}.options.{own} to a directory" if own else ""
@@ -147,7 +148,9 @@ class _Binding:
         settings = SynthImages(
             endpoint=self._settings.endpoint, model=str(self._settings.options.get("model", "")), **options
         )
-        painter = DiffusersPainter(settings) if settings.model else self._endpoint_painter(settings)
+        painter: DiffusersPainter | EndpointPainter = (
+            DiffusersPainter(settings, f"{self._where}.options") if settings.model else self._endpoint_painter(settings)
+        )
 
         async def paint(words: str) -> bytes:
             return await painter.paint(words, self._store.config.seed)

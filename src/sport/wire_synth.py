@@ -8,12 +8,13 @@ from pathlib import Path
 from sport.config import Config, Endpoint, SynthImages
 from sport.errors import ConfigError, ToolError
 from sport.events import Progress
-from sport.llm import servers
+from sport.llm import pipeline, servers
 from sport.llm.base import LLM
 from sport.llm.embed import EndpointEmbedder, LocalEmbedder
 from sport.llm.endpoint import EndpointLLM
-from sport.llm.images import DiffusersPainter, EndpointPainter
+from sport.llm.images import EndpointPainter
 from sport.llm.ledger import Ledger
+from sport.llm.pipeline import DiffusersPainter
 from sport.sandbox.base import Sandbox
 from sport.store import Store
 from sport.synth import library, near, seeds
@@ -64,8 +65,8 @@ def check(config: Config) -> None:
 def _check_images(images: SynthImages) -> None:
     if "endpoint" in images.sources:
         servers.check(images.endpoint, "synth.images.endpoint")
-    if "diffusers" in images.sources and not images.model:
-        raise ConfigError("synth.images.model: name the directory of a diffusers pipeline")
+    if "diffusers" in images.sources:
+        pipeline.check(images.model, "synth.images")
     if "library" not in images.sources:
         return
     bare = sum(entry.caption is None for entry in library.load(images))
@@ -146,7 +147,7 @@ def _illustrators(store: Store, progress: Progress) -> list[Illustrator]:
         painter = (
             EndpointPainter(images, "synth.images.endpoint", _ledger(store, "synth.images", images.endpoint))
             if source == "endpoint"
-            else DiffusersPainter(images)
+            else DiffusersPainter(images, "synth.images")
         )
         made.append(Painted(painter, memory=store.cache(), put=store.put, read=store.read))
     return made

@@ -1,12 +1,9 @@
-"""Pictures from words: an ``/v1/images/generations`` endpoint, or a diffusers pipeline on this machine."""
+"""Pictures from words: an ``/v1/images/generations`` endpoint."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import importlib.util
-import io
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from sport.config import SynthImages
-from sport.errors import CheckpointError, ConfigError, ContentError
+from sport.errors import ContentError
 from sport.llm.calls import Calls
 from sport.llm.chat import Charged, Priced
 from sport.llm.ledger import Ledger
@@ -81,48 +78,3 @@ class EndpointPainter:
         raise ContentError(
             f"{self._where}: {url}: an address came in place of a picture; set synth.images.ask_base64 = true"
         )
-
-
-class DiffusersPainter:
-    """One picture a call, from a pipeline in a local directory; not installed with any extra: pip install diffusers.
-
-    It is loaded when it is first used.
-
-    Raises:
-        ConfigError: the library is not installed.
-    """
-
-    def __init__(self, settings: SynthImages) -> None:
-        if importlib.util.find_spec("diffusers") is None:
-            raise ConfigError('synth.images.sources: "diffusers" needs its library: pip install diffusers')
-        self.name = settings.model
-        self._settings = settings
-        self._pipeline: Any = None
-        self._one_at_a_time = asyncio.Lock()
-
-    async def paint(self, words: str, seed: int) -> bytes:
-        """The bytes of a PNG; equal arguments give equal pictures on one machine. Raises CheckpointError."""
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(self._paint, words, seed)
-
-    def _paint(self, words: str, seed: int) -> bytes:
-        import diffusers
-        import torch
-
-        settings = self._settings
-        if self._pipeline is None:
-            try:
-                self._pipeline = diffusers.DiffusionPipeline.from_pretrained(settings.model).to(settings.device)
-            except (OSError, ValueError) as error:
-                raise CheckpointError(f"{settings.model}: cannot be loaded by diffusers ({error})") from error
-        width, height = map(int, settings.size.split("x"))
-        made = self._pipeline(
-            words,
-            width=width,
-            height=height,
-            num_inference_steps=settings.steps,
-            generator=torch.Generator().manual_seed(seed),
-        )
-        out = io.BytesIO()
-        made.images[0].save(out, "PNG")
-        return out.getvalue()

@@ -16,11 +16,26 @@ GPU = ("CUDA_VISIBLE_DEVICES", "HF_HOME", "HOME")
 
 
 @dataclass(frozen=True)
+class More:
+    """What a tool does beyond its card where ``option`` names ``weights`` for it; ``description`` is its new one.
+
+    It has processes of its own then, with ``env`` of the environment.
+    """
+
+    option: str
+    description: str
+    weights: str
+    licence: str
+    distributions: tuple[str, ...]
+    env: tuple[str, ...] = GPU
+
+
+@dataclass(frozen=True)
 class Card:
     """One tool. ``weights`` says what to get, ``licence`` under which terms; ``model`` tools ask a model of the run.
 
     ``alone``: it has processes of its own. ``env`` is what those get of the environment. ``options`` are those that are
-    not parameters of the factory.
+    not parameters of the factory. ``more`` is what it can do with weights that it does not need.
     """
 
     factory: str
@@ -32,10 +47,22 @@ class Card:
     alone: bool = False
     env: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    more: More | None = None
 
 
 CARDS: Mapping[str, Card] = {
     **{name: Card(factory, distributions) for name, (factory, distributions) in BUILTIN.items()},
+    "inspect_file_as_text": Card(
+        *BUILTIN["inspect_file_as_text"],
+        more=More(
+            "speech",
+            "Read a document (CSV, XLSX, PDF, DOCX, PPTX, HTML, text) as Markdown text, or an audio file (WAV, FLAC, "
+            "OGG, MP3) as the words that are said in it.",
+            weights="openai/whisper-base",
+            licence="Apache-2.0",
+            distributions=("transformers", "torch", "soundfile", "scipy"),
+        ),
+    ),
     "web_search": Card("sport.tools.web_search:WebSearch", ("ddgs",), extra="web", alone=True),
     "visit": Card("sport.tools.visit:Visit", ("trafilatura", "httpx2"), extra="web", alone=True),
     "visualizer": Card("sport.tools.visualizer:Visualizer", model=True, options=("checkpoint",)),

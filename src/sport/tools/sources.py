@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -86,10 +87,13 @@ def entry(name: str, tools: config.Tools) -> Entry:
         version = "+".join(filter(None, (said.version, settings.endpoint.model, *_changes(options))))
         limits = limits_of(name, settings, alone=False)
         return Hosted(said.model_copy(update={"version": version}), _unbound, limits)
-    behind = "+".join((said.version, *_distributions(name, card), *_changes(options)))
-    limits = limits_of(name, settings, alone=card.alone)
-    limits = replace(limits, env=(*limits.env, *card.env))
-    return ToolEntry(said.model_copy(update={"version": behind}), card.factory, options, limits)
+    more = card.more if card.more and options.get(card.more.option) else None
+    libraries = (*_distributions(name, card), *(_there(more.distributions) if more else ()))
+    behind = "+".join((said.version, *libraries, *_changes(options)))
+    changed = {"version": behind, **({"description": more.description} if more else {})}
+    limits = limits_of(name, settings, alone=card.alone or more is not None)
+    limits = replace(limits, env=(*limits.env, *card.env, *(more.env if more else ())))
+    return ToolEntry(said.model_copy(update=changed), card.factory, options, limits)
 
 
 def own(names: Sequence[str], tools: config.Tools) -> dict[str, Entry]:
@@ -196,6 +200,9 @@ def _options(card: Card, said: ToolSpec, settings: config.ToolSettings, tools: c
     if card.weights:
         options["weights"] = str(weights.found(options.get("weights"), where, card.weights, card.licence))
         options["fingerprint"] = fingerprint(Path(options["weights"]))
+    if (more := card.more) and options.get(more.option):
+        path = weights.found(options[more.option], where, more.weights, more.licence, more.option)
+        options |= {more.option: str(path), "fingerprint": fingerprint(path)}
     return options
 
 
@@ -211,7 +218,7 @@ def web(settings: config.Web) -> dict[str, Json]:
 
 def _changes(options: Mapping[str, Json]) -> tuple[str, ...]:
     """What options change about results; where files lie is not part of it."""
-    told = {key: value for key, value in options.items() if key not in ("weights", "device", "env")}
+    told = {key: value for key, value in options.items() if key not in ("weights", "speech", "device", "env")}
     if isinstance(told.get("web"), dict):
         told["web"] = {key: told["web"][key] for key in ("mode", "max_mb")}
     return (describe.digest(told),) if told else ()
@@ -224,6 +231,13 @@ def _distributions(name: str, card: Card) -> Sequence[str]:
         raise NotReady(
             f"tools.names: {name} needs {error.name}; pip install 'sport[{card.extra}]'", "package"
         ) from error
+
+
+def _there(names: Sequence[str]) -> Iterator[str]:
+    """Those that are installed: without the others the tool works for the rest."""
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            yield f"{name}-{metadata.version(name)}"
 
 
 def _check_environment(names: Sequence[str], where: str) -> None:

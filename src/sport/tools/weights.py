@@ -22,18 +22,18 @@ class NotReady(ConfigError):
         self.needs = needs
 
 
-def found(given: Any, where: str, recommended: str, licence: str) -> Path:
-    """Where weights lie, as an absolute path.
+def found(given: Any, where: str, recommended: str, licence: str, option: str = "weights") -> Path:
+    """Where weights lie that ``option`` names, as an absolute path.
 
     Raises:
         NotReady: none are named, or nothing is there.
     """
-    get = f"get {recommended} ({licence}) and set {where}.weights to where it lies"
+    get = f"get {recommended} ({licence}) and set {where}.{option} to where it lies"
     if not given:
-        raise NotReady(f"{where}.weights: this tool needs weights; {get}", "weights")
+        raise NotReady(f"{where}.{option}: this tool needs weights; {get}", "weights")
     path = Path(str(given))
     if not path.exists():
-        raise NotReady(f"{where}.weights: nothing lies at {given}; {get}", "weights")
+        raise NotReady(f"{where}.{option}: nothing lies at {given}; {get}", "weights")
     return path.resolve()
 
 
