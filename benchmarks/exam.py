@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from sport import exam
@@ -28,11 +27,13 @@ from sport.bench.moves import as_code
 from sport.config import Bench, Config, Eval, SandboxSection
 from sport.dialect import Dialect
 from sport.events import Silent
+from sport.kit import Kit
 from sport.llm.scripted import ScriptedLLM
 from sport.sandbox.forked import ForkedSandbox
 from sport.store import Store
 from sport.tools.reference import ReferenceTools
 from sport.types import Message
+from sport.verify.rules import RuleCritic
 
 PART = Path(__file__).resolve().parent.parent / "tests" / "data" / "gta"
 
@@ -60,9 +61,10 @@ def evaluate(data: Path, items: Sequence[gta.Item], both: bool) -> dict[str, Any
         sandbox = ForkedSandbox(
             specs=tools.specs, call=tools.call, put=store.put, read=store.read, limits=config.sandbox
         )
-        kit: Any = SimpleNamespace(
+        unused: Any = None  # an evaluation writes no tasks
+        kit = Kit(
             config=config, store=store, progress=Silent(), llm=scripted(items), tools=tools, sandbox=sandbox,
-            dialect=Dialect("react-1", tools.specs), similarity=None, judge=None, critic=None,
+            dialect=Dialect("react-1", tools.specs), critic=RuleCritic(), writer=unused, checker=unused, tune=None,
         )  # fmt: skip
         began, used = time.perf_counter(), cpu()
         asyncio.run(exam.run(kit))

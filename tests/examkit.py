@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 from sport import exam
 from sport.bench import gta
@@ -20,6 +20,7 @@ from sport.bench.moves import as_code
 from sport.config import Bench, Config, Eval, SandboxSection
 from sport.dialect import Dialect
 from sport.events import Silent
+from sport.kit import Kit
 from sport.llm.scripted import ScriptedLLM
 from sport.sandbox.forked import ForkedSandbox
 from sport.store import Store
@@ -45,7 +46,7 @@ def settings(bench: Bench) -> Config:
     return Config(name="exam", bench=bench, eval=Eval(in_flight=4), sandbox=SandboxSection(libraries=()))
 
 
-def kit(store: Store, llm: ScriptedLLM) -> SimpleNamespace:
+def kit(store: Store, llm: ScriptedLLM) -> Kit:
     """Real parts around a scripted controller; the dialect is the configuration's, react-1 unless it names another."""
     recorded = [(t.move.name, t.move.arguments, t.result) for i in ITEMS for t in i.turns if t.result is not None]
     tools = ReferenceTools(gta.all_tools(ITEMS), recorded)
@@ -53,9 +54,10 @@ def kit(store: Store, llm: ScriptedLLM) -> SimpleNamespace:
     sandbox = ForkedSandbox(specs=tools.specs, call=tools.call, put=store.put, read=store.read, limits=config.sandbox)
     name = config.controller.dialect
     dialect = Dialect("react-1" if name == "nano-1" else name, tools.specs)
-    return SimpleNamespace(
+    unused: Any = None
+    return Kit(
         config=config, store=store, progress=Silent(), llm=llm, dialect=dialect, tools=tools, sandbox=sandbox,
-        similarity=None, judge=None, critic=RuleCritic(), helpers=(),
+        writer=unused, checker=unused, critic=RuleCritic(), tune=None,
     )  # fmt: skip
 
 

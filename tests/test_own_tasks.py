@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from sport.config import Bench, Config, CriticSection, Eval, Explore, SandboxSec
 from sport.dialect import Dialect
 from sport.errors import ConfigError, InputError, TransientModelError
 from sport.events import Silent
+from sport.kit import Kit
 from sport.llm.scripted import ScriptedLLM
 from sport.sandbox.forked import ForkedSandbox
 from sport.store import Store
@@ -54,15 +55,15 @@ def judges(messages, n, sampling):
     return ["It means the same.\nVerdict: right"]
 
 
-def kit(store: Store, llm: ScriptedLLM, judge: ScriptedLLM | None = None) -> SimpleNamespace:
+def kit(store: Store, llm: ScriptedLLM, judge: ScriptedLLM | None = None) -> Kit:
     config, tools = store.config, ReferenceTools((), ())
     sandbox = ForkedSandbox(specs=(), call=tools.call, put=store.put, read=store.read, limits=config.sandbox)
     path = config.synth.tasks_file
-    return SimpleNamespace(
+    unused: Any = None
+    return Kit(
         config=config, store=store, progress=Silent(), llm=llm, dialect=Dialect("react-1", ()), tools=tools,
-        sandbox=sandbox, similarity=None, judge=judge, critic=RuleCritic(), tune=None, checker=KeepAll(),
-        helpers=(), spread=None,
-        writer=OwnWriter(Path(path), config.synth.tasks) if path else None,
+        sandbox=sandbox, judge=judge, critic=RuleCritic(), tune=None, checker=KeepAll(),
+        writer=OwnWriter(Path(path), config.synth.tasks) if path else unused,
     )  # fmt: skip
 
 
