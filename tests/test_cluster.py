@@ -55,7 +55,8 @@ def test_a_worker_is_killed_and_the_run_is_the_one_of_a_single_process(tmp_path:
     pytest.importorskip("ray")
     alone, spread = tmp_path / "alone", tmp_path / "spread"
     process = tiny(alone)
-    assert process.wait(600) == 0, process.communicate()[1]
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
     process = tiny(spread, "--ray", "local")
     deadline = time.monotonic() + 600
     while not (done := decided(spread)):
@@ -81,12 +82,10 @@ def decided(folder: Path) -> int:
         return sum(len(tree.steps) for tree in store.trajectories("explore"))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_no_cluster_is_one_message(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     process = tiny(tmp_path / "run", "--ray", "127.0.0.1:1")
-    _, err = process.communicate(timeout=280)
+    _, err = process.communicate(timeout=100)
     assert process.returncode == 2
     assert "no cluster answers there" in err
     assert "Traceback" not in err

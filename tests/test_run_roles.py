@@ -98,7 +98,7 @@ def test_every_model_behind_http_and_a_tuned_adapter_at_the_end(tmp_path: Path) 
 def test_a_critic_that_cannot_be_used_stops_the_run_with_one_message(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with servers.serving(servers.status(401, "bad key")) as critic:
-        judge = roles("http://127.0.0.1:9/v1", critic.url, "synth.tasks=1", "eval.tasks=1")
+        judge = roles("http://127.0.0.1:9/v1", critic.url, "synth.tasks=3", "eval.tasks=1")
         done = sport("run", TINY, "--out", out, *judge, "--set", "controller.kind=local", timeout=250)
     assert done.returncode == 2, done
     assert (done.stderr.count("error: "), "Traceback" in done.stderr) == (1, False)

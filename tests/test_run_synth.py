@@ -19,7 +19,7 @@ from sport.store import Store
 from sport.world.make import make
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = ROOT / "configs" / "tiny.toml"
+TINY = ROOT / "configs" / "small.toml"
 SMALL = (
     "synth.kind=llm", "synth.tasks=4", "synth.queries_per_call=3", 'synth.exclude=["tests/data/gta"]',
     'synth.images.sources=["library"]', "synth.images.floor=0.5", "tools.workers=1", "eval.tasks=1", "explore.n=4",

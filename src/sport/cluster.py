@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -33,7 +34,22 @@ from sport.types import End, Spent, Task
 
 LOOK_S = 2.0  # how often the cluster is asked whether it has grown
 ON_WORKERS = " on workers"  # whose spending is kept apart: the driver's own engines count for themselves
+KNOCK_S = 10.0
 TRIES = 3  # workers that may die with a trajectory before it is given up
+
+
+async def _knock(address: str) -> None:
+    """Ray itself looks for minutes for a cluster that is not there. Raises ConfigError."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address)
+    if found is None:  # "auto" and "local" name no place
+        return
+    try:
+        async with asyncio.timeout(KNOCK_S):
+            _, writer = await asyncio.open_connection(found[1], int(found[2]))
+    except (OSError, TimeoutError) as error:
+        why = str(error) or f"no answer within {KNOCK_S:g} s"
+        raise ConfigError(f"--ray {address}: no cluster answers there ({why}); start one: ray start --head") from error
+    writer.close()
 
 
 @asynccontextmanager
@@ -48,6 +64,7 @@ async def joined(address: str, kit: Kit) -> AsyncIterator[Kit]:
     except ImportError as error:
         raise ConfigError("--ray: Ray is not installed; pip install 'sport[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    await _knock(address)
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 256 << 20} if address == "local" else {}
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, namespace="sport", **own)

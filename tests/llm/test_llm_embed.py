@@ -39,11 +39,10 @@ async def test_a_model_in_a_directory_embeds(tmp_path: Path) -> None:
         vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     transformers.BertModel(config).save_pretrained(tmp_path / "bert")
-    modules = sentence_transformers.models
-    body = modules.Transformer(str(tmp_path / "bert"), max_seq_length=16)
-    whole = sentence_transformers.SentenceTransformer(
-        modules=[body, modules.Pooling(body.get_word_embedding_dimension())], device="cpu"
-    )
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    body = Transformer(str(tmp_path / "bert"), max_seq_length=16)
+    whole = sentence_transformers.SentenceTransformer(modules=[body, Pooling(16)], device="cpu")
     whole.save(str(tmp_path / "model"))
 
     embedder = LocalEmbedder(str(tmp_path / "model"), "cpu")
