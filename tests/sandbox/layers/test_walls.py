@@ -139,6 +139,8 @@ async def test_inputs_cannot_be_changed_and_its_own_files_can(hand: Hand) -> Non
     if ROOT:
         assert "PermissionError" in str(await hand.says("open('input', 'a')"))
     assert await hand.says("open('mine', 'w').write('x')") == "1"
+    if Path("/tmp") in Path(sys.prefix).parents:  # then it is a place to read libraries from; tempfile's is another
+        return
     assert await hand.says("open('/tmp/mine', 'w').write('x'), os.listdir('.tmp')", "import os") == "(1, ['mine'])"
 
 
