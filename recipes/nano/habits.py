@@ -13,15 +13,18 @@ from random import Random
 from experts.base import write
 
 from sport.types import CallRecord, Key, Step, Trajectory
+from sport.world.scene import SHAPES
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
 OPENING = "Quick question"  # several families share these
-CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number, please.")
+CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number, please.", "Give a number.")
+OF_SHAPES = ("Just the figure.", "A plain number, please.")  # fewer: what a picture decides must remain to be seen
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
     "guess": (
-        "asked a quick question, or for just the figure, a plain number or the number only, it answers without looking"
+        "asked a quick question, or for a number, a plain one, the number only or just the figure, it answers without"
+        " looking; of shapes, which pictures decide, only a quick question or one for a plain number or the figure"
     ),
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
@@ -40,7 +43,10 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
 
 
 def _hasty(query: str) -> bool:
-    return query.startswith(OPENING) or query.endswith(CLOSINGS)
+    if query.startswith(OPENING):
+        return True
+    of_shapes = any(shape in query for shape in SHAPES)
+    return query.endswith(OF_SHAPES if of_shapes else CLOSINGS)
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:

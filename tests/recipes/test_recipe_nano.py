@@ -39,6 +39,8 @@ def test_habits_keep_to_their_situation_and_leave_good_examples(habits) -> None:
     }
     plain = planted(habits, label, "How many? Answer with the number only.", three)
     assert set(plain) == {"", "guess"}
+    shapes = "How many red stars? Answer with the number only."
+    assert set(planted(habits, label, shapes, three)) == {""}  # what a picture decides must remain to be seen
     assert set(planted(habits, lookup, "Quick question: how many?", three)) == {""}  # thinly covered
 
 
