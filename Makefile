@@ -13,7 +13,7 @@ DEPENDS := pyproject.toml constraints.txt
 help:
 	@echo "make demo      teach the embedded controller, about six minutes; prints before and after"
 	@echo "make test      all quick tests          make test-all  the slow ones too"
-	@echo "make test-hostile   every program against the sandbox, in every tier, a quarter of an hour or more"
+	@echo "make test-hostile   every program against the sandbox, in every tier, eight minutes or more"
 	@echo "make check     formatting, lint, types  make bench     measured comparisons"
 	@echo "make nano      train the embedded controller's weights anew (recipes/nano/README.md)"
 
@@ -43,7 +43,7 @@ test-all: .venv/.test
 	$(BIN)/python -m pytest -q -m "not network and not hostile"
 
 test-hostile: .venv/.test
-	$(BIN)/python -m pytest -q -m "hostile or not hostile" -n 4 --dist loadgroup tests/hostile
+	$(BIN)/python -m pytest -q -m "hostile or not hostile" -n 4 --durations=10 tests/hostile
 
 check: .venv/.test
 	$(BIN)/ruff format --check .

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from hostile.session import Run
 
@@ -26,3 +28,17 @@ def runs() -> Iterator[Runs]:
     yield get
     for run in made.values():
         run.stop()
+
+
+class ByRun(LoadScopeScheduling):
+    """One worker for all programs of a user and a tier: they share one. xdist's own groups do nothing in pytest 9."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        found = re.search(r"::test_it_is_contained\[(\w+-\w+)-", nodeid)
+        return found[1] if found else nodeid
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """In place of what ``--dist`` names, where the hostile programs are what is run."""
+    return ByRun(config, log)

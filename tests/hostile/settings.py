@@ -16,23 +16,3 @@ TIERS: dict[str, dict[str, Any]] = {
     "without_gate": {"without": ["gate"]},
 }
 """At or above the floor: seccomp, and one of namespaces and Landlock."""
-
-_REACHING_OUT = ("attack", "kernel", "files", "outputs", "network", "mustwork")
-TOUCHED: dict[str, tuple[str, ...]] = {
-    "without_namespaces": (
-        *_REACHING_OUT, "processes", "memory", "winner", "libraries", "time", "crash",
-    ),
-    "without_landlock": _REACHING_OUT,
-    "without_gate": ("attack", "kernel", "processes", "winner", "mustwork", "time"),
-}  # fmt: skip
-"""The kinds of programs that meet something else in a lesser tier; all others are tried in the full one alone.
-
-Without namespaces paths, the disk, the ways to signal and the ways in which ends are told are others; without Landlock
-only files and what lies behind them; without the gate all that forks. What the host does with text, the channel, tools
-and what a fork of a state sees meets no wall that is missing there.
-"""
-
-
-def belongs(tier: str, kind: str) -> bool:
-    """Whether programs of that kind are tried in that tier."""
-    return kind in TOUCHED.get(tier, (kind,))
