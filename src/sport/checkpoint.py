@@ -246,11 +246,14 @@ def some(keys: Any, most: int = 3) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' and PEFT's advice and progress bars off the terminal. Errors still raise."""
+def quiet(library: Any = None) -> Iterator[None]:
+    """Keep transformers' and PEFT's advice and progress bars off the terminal, or those of a ``library`` built alike.
+
+    Errors still raise.
+    """
     import transformers
 
-    chatter: Any = transformers.utils.logging
+    chatter: Any = (library or transformers).utils.logging
     level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
     chatter.set_verbosity(logging.CRITICAL)
     chatter.disable_progress_bar()

@@ -6,8 +6,6 @@ import asyncio
 import importlib.util
 import inspect
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +66,12 @@ class DiffusersPainter:
             return await asyncio.to_thread(self._paint, words, seed)
 
     def _paint(self, words: str, seed: int) -> bytes:
+        import diffusers
         import torch
 
         settings = self._settings
         width, height = map(int, settings.size.split("x"))
-        with _quiet():
+        with quiet(diffusers), quiet():
             self._pipeline = self._pipeline or self._load()
             try:
                 made = self._pipeline(
@@ -109,21 +108,3 @@ class DiffusersPainter:
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).partition("\n")[0]
             raise ConfigError(f"{self._where}.device: cannot use {self._settings.device!r} ({reason})") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' advice and progress bars off the terminal."""
-    import diffusers
-
-    chatter: Any = diffusers.utils.logging
-    level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
-    chatter.set_verbosity(chatter.CRITICAL)
-    chatter.disable_progress_bar()
-    try:
-        with quiet():
-            yield
-    finally:
-        chatter.set_verbosity(level)
-        if bars:
-            chatter.enable_progress_bar()

@@ -105,10 +105,13 @@ def _unlock(folder: Path) -> None:
 
 
 def fresh_root() -> Path:
-    """A private directory for one run's boxes, in memory where the system offers that."""
+    """A place for one run's boxes, in memory where the system offers that.
+
+    It is not made here: the zygote makes it, which outlives a host that is killed and removes it.
+    """
     memory = Path("/dev/shm")
-    parent = memory if os.access(memory, os.W_OK | os.X_OK) else None
-    return Path(tempfile.mkdtemp(prefix=f"sport-{os.getpid()}-", dir=parent))
+    parent = memory if os.access(memory, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    return parent / f"sport-{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def own_root(root: Path) -> Path:

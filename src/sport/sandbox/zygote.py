@@ -45,6 +45,8 @@ def main() -> None:
     settings = received[0]
     walls = Walls(settings)
     try:
+        if not os.path.isdir(settings["home"]):  # a place of the user's own choice is there
+            os.mkdir(settings["home"], 0o700)
         _boot(control, settings, walls)
         Zygote(control, settings, walls).serve()
     except LibraryError as error:

@@ -227,6 +227,31 @@ async def test_a_box_without_a_process_for_its_state_says_so_at_once(monkeypatch
     assert time.monotonic() - began < LAUNCH_S  # it was told, not waited out
 
 
+EARLY = """
+import asyncio, os, signal, sys
+from sport.config import SandboxSection
+from sport.sandbox.channel import Channel
+from sport.sandbox.forked import ForkedSandbox
+
+async def die(self, message, *descriptors):
+    print(os.getpid(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def nothing(*_):
+    return None
+
+Channel.send = die
+asyncio.run(ForkedSandbox(call=nothing, put=nothing, read=nothing, limits=SandboxSection(libraries=())).start())
+"""
+
+
+def test_a_host_killed_before_its_zygote_listens_leaves_no_directory() -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
+    assert [found for place in places for found in place.glob(f"sport-{done.stdout.strip()}-*")] == []
+
+
 def _changed(make: Callable[..., dict[str, Any]], *words: Any, **changes: Any) -> dict[str, Any]:
     return make(*words) | changes
 
