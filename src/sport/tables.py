@@ -35,15 +35,8 @@ def beside(bench: Bench, measured: Sequence[tuple[int, str, Mapping[str, Metric]
     }
     for name in dict.fromkeys([*known, *found]):
         before, after = known.get(name), found.get(name)
-        table.add_row(name, cell(before), cell(after), _change(before, after))
+        table.add_row(name, str(before or "-"), str(after or "-"), _change(before, after))
     return table
-
-
-def cell(metric: Metric | None) -> str:
-    """Value, interval and count; a dash where there is none."""
-    if metric is None:
-        return "-"
-    return f"{metric.show(metric.value)} [{metric.show(metric.low)}, {metric.show(metric.high)}] n={metric.n}"
 
 
 def _change(before: Metric | None, after: Metric | None) -> str:

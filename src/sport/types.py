@@ -357,6 +357,10 @@ class Metric(Record):
         """One of its numbers as people read it: a share in per cent without the sign, a mean with two decimals."""
         return f"{100 * value:.1f}" if self.unit == "share" else f"{value:.2f}"
 
+    def __str__(self) -> str:
+        """Value, interval and count, as tables have them."""
+        return f"{self.show(self.value)} [{self.show(self.low)}, {self.show(self.high)}] n={self.n}"
+
 
 class Failure(Record):
     """An exception as data: its place in the error tree, what it said, and where it happened."""

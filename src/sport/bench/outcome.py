@@ -119,7 +119,7 @@ def markdown(name: str, measured: Sequence[tuple[int, str, Mapping[str, Metric]]
     """
     columns = {f"{split}: {key}": metric for repeat, split, found in measured if repeat == 0
                for key, metric in found.items()}  # fmt: skip
-    cells = [f"{m.show(m.value)} [{m.show(m.low)}, {m.show(m.high)}] (n={m.n})" for m in columns.values()]
+    cells = [str(m) for m in columns.values()]
     if len({repeat for repeat, _, _ in measured}) > 1:
         over = spread(measured)
         found = [(m, over[name.replace(": ", " ", 1)]) for name, m in columns.items()]

@@ -55,8 +55,6 @@ def _table(
     split: str, columns: Sequence[tuple[int, dict[str, Metric]]], mark: str, unit: str, *, changes: bool
 ) -> Table:
     """One row a metric, one column an evaluation; the last column is the change in points."""
-    from sport.tables import cell
-
     table = Table("metric", title=f"{split}: per cent [95 % interval]")
     for place, (iteration, _) in enumerate(columns):
         table.add_column("before" if changes and place == 0 else f"{unit} {iteration}", justify="right")
@@ -66,7 +64,7 @@ def _table(
     for name in dict.fromkeys(name for _, metrics in columns for name in metrics):
         found = [metrics.get(name) for _, metrics in columns]
         change = [_change(found[0], found[-1])] if changed else []
-        table.add_row(name + mark, *(cell(metric) for metric in found), *change)
+        table.add_row(name + mark, *(str(metric or "-") for metric in found), *change)
     return table
 
 
