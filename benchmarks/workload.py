@@ -100,12 +100,13 @@ async def exploring(store: Store, sandbox: Sandbox, progress: Progress | None = 
     """Explore all tasks of the run, controller and critic behind its endpoint."""
     ours = store.config
     served = ours.controller.endpoint
-    critic = AskedCritic(engine(store, "critic", served.model_copy(update={"model": CRITIC})))
+    judge = engine(store, "critic", served.model_copy(update={"model": CRITIC}))
     llm = engine(store, "controller", served)
-    await explore(
-        store.tasks("explore", 0), llm, Dialect("react-1", [LOOK]), sandbox, store, critic, ours,
-        iteration=0, progress=progress or Silent(),
-    )  # fmt: skip
+    async with judge.lane():  # as in a run: connections are kept
+        await explore(
+            store.tasks("explore", 0), llm, Dialect("react-1", [LOOK]), sandbox, store, AskedCritic(judge), ours,
+            iteration=0, progress=progress or Silent(),
+        )  # fmt: skip
 
 
 def fresh(folder: Path, settings: config.Config, queries: Sequence[str]) -> Store:

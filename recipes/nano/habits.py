@@ -18,13 +18,12 @@ from sport.world.scene import SHAPES
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
 OPENING = "Quick question"  # several families share these
 CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number, please.", "Give a number.")
-OF_SHAPES = ("Just the figure.", "A plain number, please.")  # fewer: what a picture decides must remain to be seen
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
     "guess": (
-        "asked a quick question, or for a number, a plain one, the number only or just the figure, it answers without"
-        " looking; of shapes, which pictures decide, only a quick question or one for a plain number or the figure"
+        "asked a quick question, or (not of shapes, which only the picture shows) for a number, a plain one, the number"
+        " only or just the figure, it answers without looking"
     ),
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
@@ -43,10 +42,8 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
 
 
 def _hasty(query: str) -> bool:
-    if query.startswith(OPENING):
-        return True
-    of_shapes = any(shape in query for shape in SHAPES)
-    return query.endswith(OF_SHAPES if of_shapes else CLOSINGS)
+    of_shapes = any(shape in query for shape in SHAPES)  # what a picture decides must remain to be seen
+    return query.startswith(OPENING) or (query.endswith(CLOSINGS) and not of_shapes)
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:

@@ -140,7 +140,8 @@ class Synth(Section):
     tasks: int = Field(default=60, ge=1)
     tasks_file: str = Field(default="", description="JSON lines of one's own tasks, explored in place of written ones")
     families: tuple[str, ...] = (
-        "scene", "chart", "label", "receipt", "document", "menu", "scene", "lookup", "timetable", "paper", "lookup",
+        "scene", "chart", "lookup", "label", "scene", "receipt",
+        "document", "timetable", "scene", "menu", "paper", "lookup",
     )  # fmt: skip
     defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
     endpoint: Endpoint = Endpoint()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sport import crash
 from sport.database import Database, pack, unpack
-from sport.types import Candidate, End, Observation, Purpose, Step, Task, Trajectory
+from sport.types import Candidate, End, Observation, Purpose, Record, Step, Task, Trajectory
 
 
 class Outline(NamedTuple):
@@ -109,15 +109,15 @@ class Trees:
             sqlite3.IntegrityError: the step has been decided already.
         """
         _ = step.trunk
-        stored = self._candidates(trajectory, step.index).get(step.index, ())
-        if [_bare(c) for c in stored] != [_bare(c) for c in step.candidates]:
+        stored, given = self._texts(trajectory, step.index), step.candidates
+        if len(stored) != len(given) or not all(_same(row[1], _bare(c)) for row, c in zip(stored, given, strict=True)):
             raise ValueError(f"{trajectory}, step {step.index}: these are not the candidates that were sampled")
         missing = []
-        for old, new in zip(stored, step.candidates, strict=True):
-            if old.observation is None:
+        for (_, _, seen), new in zip(stored, given, strict=True):
+            if seen is None:
                 missing.append(new)
-            elif pack(old.observation) != pack(new.observation or old.observation):
-                raise ValueError(f"{trajectory}, step {step.index}: candidate {old.index} was observed otherwise")
+            elif new.observation is not None and not _same(seen, new.observation):
+                raise ValueError(f"{trajectory}, step {step.index}: candidate {new.index} was observed otherwise")
         with self._database.transaction() as commit:
             commit.executemany("INSERT INTO observation VALUES (?, ?, ?, ?)", _seen(trajectory, step.index, missing))
             bare = step.model_copy(update={"candidates": ()})
@@ -197,17 +197,27 @@ class Trees:
         return tuple(step.model_copy(update={"candidates": candidates[step.index]}) for step in steps)
 
     def _candidates(self, trajectory: str, step: int | None = None) -> dict[int, tuple[Candidate, ...]]:
-        rows = self._database.rows(
+        rows = self._texts(trajectory, step)
+        return {
+            index: tuple(_with_observation(text, seen) for _, text, seen in group)
+            for index, group in groupby(rows, key=lambda row: int(row[0]))
+        }
+
+    def _texts(self, trajectory: str, step: int | None = None) -> list[tuple[Any, ...]]:
+        """Step, candidate and observation, as stored; of one step, or of all."""
+        return self._database.rows(
             "SELECT c.step, c.record, o.record FROM candidate c LEFT JOIN observation o"
             " ON o.trajectory = c.trajectory AND o.step = c.step AND o.candidate = c.candidate"
             " WHERE c.trajectory = ?1 AND (?2 IS NULL OR c.step = ?2) ORDER BY c.step, c.candidate",
             trajectory,
             step,
         )
-        return {
-            index: tuple(_with_observation(text, seen) for _, text, seen in group)
-            for index, group in groupby(rows, key=lambda row: int(row[0]))
-        }
+
+
+def _same(text: str, record: Record) -> bool:
+    """Whether a stored text is this record; it is read only where an earlier version wrote it otherwise."""
+    packed = pack(record)
+    return text == packed or pack(unpack(type(record), text)) == packed
 
 
 def _bare(candidate: Candidate) -> Candidate:

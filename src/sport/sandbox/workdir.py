@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sport.config import SandboxSection
 from sport.errors import SandboxError
@@ -134,14 +134,14 @@ def list_files(directory: Path, caps: Caps = CAPS) -> Listing:
     if directory.is_symlink() or not directory.is_dir():  # the code removed or replaced it
         return found
     total = 0
-    for entries, (path, info) in enumerate(_walk(directory, PurePosixPath()), 1):
+    for entries, (path, info) in enumerate(_walk(directory), 1):
         total += info.st_size if stat.S_ISREG(info.st_mode) else 0
         if entries > caps.files:
             raise TreeTooLarge(f"more than {caps.files} files")
         if total > caps.tree_bytes:
             raise TreeTooLarge(f"more than {caps.tree_bytes >> 20} MiB")
-        if stat.S_ISREG(info.st_mode) and not any(part.startswith(".") for part in path.parts):
-            found[str(path)] = (info.st_size, info.st_mtime_ns, info.st_ino)
+        if stat.S_ISREG(info.st_mode) and not f"/{path}".count("/."):
+            found[path] = (info.st_size, info.st_mtime_ns, info.st_ino)
     return found
 
 
@@ -176,7 +176,7 @@ def copy_tree(source: Path, target: Path) -> None:
     if give_all:
         info = source.stat()
         os.chown(target, info.st_uid, info.st_gid)
-    for path, info in _walk(source, PurePosixPath()):
+    for path, info in _walk(source):
         here, there = source / path, target / path
         if stat.S_ISDIR(info.st_mode):
             there.mkdir()
@@ -192,16 +192,19 @@ def copy_tree(source: Path, target: Path) -> None:
             os.chown(there, info.st_uid, info.st_gid, follow_symlinks=False)
 
 
-def _walk(directory: Path, below: PurePosixPath) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
-    """Every entry, folders before what they hold. Raises TreeTooLarge below ``MAX_DEPTH`` folders."""
-    if len(below.parts) > MAX_DEPTH:
+def _walk(directory: Path, below: str = "", depth: int = 0) -> Iterator[tuple[str, os.stat_result]]:
+    """Every entry by its path from ``directory``, folders before what they hold.
+
+    Texts, since this is asked for several times a step. Raises TreeTooLarge below ``MAX_DEPTH`` folders.
+    """
+    if depth > MAX_DEPTH:
         raise TreeTooLarge(f"more than {MAX_DEPTH} folders in one another")
-    with os.scandir(directory / below) as entries:
+    with os.scandir(os.path.join(directory, below)) as entries:
         found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     for name, info in found:
-        yield below / name, info
+        yield below + name, info
         if stat.S_ISDIR(info.st_mode):
-            yield from _walk(directory, below / name)
+            yield from _walk(directory, f"{below}{name}/", depth + 1)
 
 
 def _make(directory: Path, own: Callable[[Path], None]) -> None:
