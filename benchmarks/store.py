@@ -5,7 +5,8 @@ there are so many candidates. Every thousandth step is timed as it is in a run, 
 goes in without waiting for the disk, since a million candidates at its pace take hours. Then a run that was stopped
 there is looked at as ``--resume`` does and as the report does.
 
-- commit: one of a step's durable commits (asked, sampled, observed, decided), written and synced
+- commit: one of the two commits of a step that wait for the disk (sampled: what was paid for; decided: the verdict)
+- note: one of its others (asked, each observation), which cost nothing to do again and go to disk with the next commit
 - resume: open the run, find what has ended, and read what there is of the first trajectories that have not
 - page: the query behind a page of 50 trajectories, steps, candidates and observations included
 """
@@ -17,13 +18,17 @@ import datetime
 import json
 import os
 import platform
-import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
 
 from sport.config import Config
 from sport.store import Store
@@ -33,6 +38,7 @@ STEPS, N = 5, 5
 EVERY = 1000  # steps between two that are timed
 OPEN = 32  # trajectories that were under way when the run was stopped
 PAGE = 50
+Do = Callable[[Callable[[], None]], None]
 GOALS = {"commit_p50_ms": 5.0, "resume_s": 2.0, "page_ms": 100.0}
 
 
@@ -66,7 +72,8 @@ class Writer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._steps = 0
-        self.times: list[float] = []
+        self.commits: list[float] = []
+        self.notes: list[float] = []
 
     def trajectory(self, number: int, ends: bool = True) -> None:
         """One task and its tree; without its end, the last step stays undecided."""
@@ -81,61 +88,77 @@ class Writer:
 
     def _step(self, name: str, number: int, index: int, decide: bool) -> None:
         self._steps += 1
-        if self._steps % EVERY == 0:
-            with durable(self._store):
-                return self._commits(name, number, index, decide, self._timed)
-        return self._commits(name, number, index, decide, lambda commit: commit())
-
-    def _commits(
-        self, name: str, number: int, index: int, decide: bool, do: Callable[[Callable[[], None]], None]
-    ) -> None:
         some = candidates(number, index)
-        do(lambda: self._store.asked(name, index))
-        do(lambda: self._store.sampled(name, index, some))
         seen = [one.model_copy(update={"observation": observation(number, one.index)}) for one in some]
-        for one in seen:
-            place, what = one.index, one.observation
-            assert what is not None
-            do(lambda place=place, what=what: self._store.observed(name, index, place, what))  # type: ignore[misc]
-        if decide:
-            step = Step(
-                index=index, candidates=tuple(seen), verdict=Verdict(best=0, reason="It looked.", critic="none")
-            )
-            do(lambda: self._store.decided(name, step))
+        with self._pace(timed=self._steps % EVERY == 0) as (commit, note):
+            note(lambda: self._store.asked(name, index))
+            commit(lambda: self._store.sampled(name, index, some))
+            for one in seen:
+                assert one.observation is not None
+                note(partial(self._store.observed, name, index, one.index, one.observation))
+            if decide:
+                verdict = Verdict(best=0, reason="It looked.", critic="none")
+                step = Step(index=index, candidates=tuple(seen), verdict=verdict)
+                commit(lambda: self._store.decided(name, step))
 
-    def _timed(self, commit: Callable[[], None]) -> None:
-        began = time.perf_counter()
-        commit()
-        self.times.append(time.perf_counter() - began)
+    @contextmanager
+    def _pace(self, *, timed: bool) -> Iterator[tuple[Do, Do]]:
+        """How to commit and how to note: timed and as a run does, or fast."""
+        if not timed:
+            yield _just, _just
+        else:
+            with durable(self._store):
+                yield partial(_timed, self.commits), partial(_timed, self.notes)
 
 
-def connection(store: Store) -> sqlite3.Connection:
-    """The store's own, for what no run does: waiting for the disk only now and then."""
-    found: sqlite3.Connection = store._database._connection
-    return found
+def _just(write: Callable[[], None]) -> None:
+    write()
+
+
+def _timed(times: list[float], write: Callable[[], None]) -> None:
+    began = time.perf_counter()
+    write()
+    times.append(time.perf_counter() - began)
+
+
+@contextmanager
+def hasty(store: Store) -> Iterator[None]:
+    """Inside, no commit waits for the disk, which no run does; but where :func:`durable` says so."""
+    database = store._database
+    plain = database.transaction
+
+    def fast(*, durable: bool = True) -> Any:
+        return plain(durable=False)
+
+    database.transaction = fast  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del database.transaction
 
 
 @contextmanager
 def durable(store: Store) -> Iterator[None]:
-    """Inside, commits wait for the disk as they do in a run."""
-    connection(store).execute("PRAGMA synchronous = FULL")
+    """Inside, commits wait for the disk where they do in a run."""
+    database = store._database
+    fast = database.transaction
+    del database.transaction
     try:
         yield
     finally:
-        connection(store).execute("PRAGMA synchronous = OFF")
+        database.transaction = fast  # type: ignore[method-assign]
 
 
-def filled(folder: Path, wanted: int) -> list[float]:
-    """Write the run; times of commits, in seconds."""
+def filled(folder: Path, wanted: int) -> tuple[list[float], list[float]]:
+    """Write the run; times of commits and of notes, in seconds."""
+    count = max(PAGE, wanted // (STEPS * N))
     with Store.create(folder, Config(name="large")) as store:
         writer = Writer(store)
-        connection(store).execute("PRAGMA synchronous = OFF")
-        count = max(PAGE, wanted // (STEPS * N))
-        for number in range(count):
-            writer.trajectory(number, ends=number < count - OPEN)
-        with durable(store):
-            store.set_state("stopped")
-    return writer.times
+        with hasty(store):
+            for number in track(range(count), "writing", console=Console(stderr=True)):
+                writer.trajectory(number, ends=number < count - OPEN)
+        store.set_state("stopped")
+    return writer.commits, writer.notes
 
 
 def resumed(folder: Path) -> float:
@@ -170,14 +193,16 @@ def paged(folder: Path, repeats: int = 5) -> float:
 def measure(folder: Path, wanted: int) -> dict[str, float]:
     """All figures."""
     began = time.perf_counter()
-    times = sorted(filled(folder, wanted))
+    commits, notes = map(sorted, filled(folder, wanted))
     written = time.perf_counter() - began
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return {
         "candidates": wanted,
-        "commits_timed": len(times),
-        "commit_p50_ms": 1000 * statistics.median(times),
-        "commit_p99_ms": 1000 * times[int(len(times) * 0.99)],
+        "commits_timed": len(commits),
+        "commit_p50_ms": 1000 * statistics.median(commits),
+        "commit_p99_ms": 1000 * commits[int(len(commits) * 0.99)],
+        "note_p50_ms": 1000 * statistics.median(notes),
+        "note_p99_ms": 1000 * notes[int(len(notes) * 0.99)],
         "size_mb": size / 1e6,
         "resume_s": resumed(folder),
         "page_ms": 1000 * paged(folder),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from sport.config import Synth
 from sport.seeds import derive
 from sport.world.base import Piece, Question
-from sport.world.families import ALL, SEEN, UNSEEN, strangers
+from sport.world.families import ALL, UNSEEN, strangers
 from sport.world.spoil import DEFECTS, spoil
 
 
@@ -29,7 +30,7 @@ class Drawn:
 
 def draw(split: str, number: int, families: Sequence[str] = (), defects: float = 0.0) -> list[Drawn]:
     """The first ``number`` tasks of a split."""
-    names = families or (UNSEEN if split == "unseen" else SEEN)
+    names = families or (UNSEEN if split == "unseen" else Synth().families)
     drawn = []
     for ordinal in range(number):
         rng, name = Random(derive("world", split, ordinal)), names[ordinal % len(names)]

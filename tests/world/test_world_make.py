@@ -8,13 +8,13 @@ import pytest
 from openpyxl import load_workbook
 from PIL import Image
 
+from sport.config import Synth
 from sport.errors import ConfigError
 from sport.world.base import fits
-from sport.world.families import SEEN
 from sport.world.make import make
 from sport.world.spoil import DEFECTS
 
-ALL = SEEN
+ALL = Synth().families
 
 
 def some(split: str, number: int, **options: object):

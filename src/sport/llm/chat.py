@@ -70,6 +70,11 @@ class Reply(Priced):
     choices: list[Choice] = Field(min_length=1)
 
 
+def pictured(conversation: Sequence[Message]) -> bool:
+    """Whether there is a picture to read and encode, which takes its time."""
+    return any(isinstance(part, Image) for message in conversation for part in message.parts)
+
+
 def messages(conversation: Sequence[Message], read: ReadFile) -> list[dict[str, Any]]:
     """A conversation as the protocol has it, its pictures inside as data URIs, all parts in their order.
 
@@ -82,7 +87,7 @@ def messages(conversation: Sequence[Message], read: ReadFile) -> list[dict[str, 
 
 
 def _content(message: Message, read: ReadFile) -> str | list[dict[str, Any]]:
-    if not any(isinstance(part, Image) for part in message.parts):
+    if not pictured([message]):
         return message.text
     return [
         {"type": "text", "text": part.text}

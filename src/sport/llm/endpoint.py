@@ -83,7 +83,10 @@ class EndpointLLM(LLM):
         """
         if sampling.temperatures is not None and len(sampling.temperatures) < n:
             raise ValueError(f"{len(sampling.temperatures)} temperatures for n={n}")
-        content = await asyncio.to_thread(chat.messages, messages, self._read)
+        if chat.pictured(messages):
+            content = await asyncio.to_thread(chat.messages, messages, self._read)
+        else:
+            content = chat.messages(messages, self._read)  # a thread would cost more than the texts
         found: dict[int, Sample] = {}
         led: Counter[int] = Counter()  # calls that began with a candidate
         async with self._calls.open():

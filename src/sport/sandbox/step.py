@@ -7,7 +7,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sport.config import SandboxSection
@@ -107,25 +107,26 @@ class Step:
         Many threads must not take more of the processors than one does in the time limit. Linux's own limit of CPU
         time counts a process's whole life, of which a state has many steps, so that it is counted here.
         """
-        watching = asyncio.create_task(self._watch())
+        self._watch_later()
         try:
             yield
         finally:
-            watching.cancel()
+            self._next_look.cancel()
 
-    async def _watch(self) -> None:
-        while self._too_large is None and not self._spent:
-            await asyncio.sleep(WATCH_S)
-            if self._cpu_s() > self._limits.wall_s:
-                self._spent = True
-                self._process.signal(signal.SIGKILL)
+    def _watch_later(self) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
+
+    def _watch(self) -> None:
+        self._spent = self._cpu_s() > self._limits.wall_s
+        with suppress(OSError):  # it changed while it was read: the next look sees more
             try:
                 workdir.list_files(self._place.work, self._caps)
             except workdir.TreeTooLarge as error:
                 self._too_large = str(error)
-                self._process.signal(signal.SIGKILL)
-            except OSError:  # it changed while it was read: the next look sees more
-                continue
+        if self._spent or self._too_large is not None:
+            self._process.signal(signal.SIGKILL)
+        else:
+            self._watch_later()
 
     async def _serve(self, message: dict[str, Any]) -> dict[str, Any]:
         """Answer one tool call; while it waits, the process stands still and the path is another's."""

@@ -1,8 +1,4 @@
-"""All families, which splits know them, how deep their kinds of questions are, and whose pieces may be mistaken.
-
-``SEEN`` names a family twice where it gets twice the share: so at least a third of the tasks are twins, questions whose
-words leave open which tool is needed (see :mod:`sport.world.twins`).
-"""
+"""All families, which splits know them, how deep their kinds of questions are, and whose pieces may be mistaken."""
 
 from __future__ import annotations
 
@@ -28,8 +24,8 @@ _FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 ALL: Mapping[str, Family] = {family.name: family for family in _FAMILIES}
 
-SEEN = ("scene", "chart", "label", "receipt", "document", "menu", "scene", "timetable", "paper", "lookup")
-"""Families of ``warm``, ``explore``, ``dev`` and ``heldout``, in the order in which tasks take turns."""
+SEEN = ("scene", "chart", "label", "receipt", "document", "menu", "timetable", "paper", "lookup")
+"""Families that ``warm``, ``explore``, ``dev`` and ``heldout`` may have; their turns are ``synth.families``."""
 
 UNSEEN = ("scoreboard", "weather", "parcel")
 """Families of ``unseen``, which occur nowhere else."""

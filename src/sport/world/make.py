@@ -37,7 +37,7 @@ def make(
         ConfigError: a family that does not exist, or that only ``unseen`` may have.
     """
     if unknown := sorted(set(families) - set(SEEN)):
-        raise ConfigError(f"synth.families: unknown {unknown[0]!r}; expected some of {', '.join(sorted(set(SEEN)))}")
+        raise ConfigError(f"synth.families: unknown {unknown[0]!r}; expected some of {', '.join(sorted(SEEN))}")
     names = UNSEEN if split == "unseen" else families
     stream = (seed, iteration) if split == "explore" else (0, 0)
     rng = Random(derive("world", split, *stream, ordinal))
