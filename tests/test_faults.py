@@ -122,3 +122,27 @@ async def test_a_sandbox_that_is_killed_as_a_whole_is_started_again() -> None:
     assert len(killed) == 1
     ends = [record.trajectory(f"explore.0.t{i}").end for i in range(4)]
     assert [(end.state, end.answer) for end in ends] == [("answered", "here")] * 4
+
+
+async def test_code_that_ran_while_the_sandbox_was_killed_is_not_said_to_have_died() -> None:
+    record, killed = MemoryRecorder([task()]), []
+
+    class Kills:
+        async def call(self, name, arguments):
+            if not killed:
+                killed.append(box.zygote.pid)
+                os.kill(box.zygote.pid, signal.SIGKILL)
+                await asyncio.sleep(0.5)
+            return Answered(value="here")
+
+    said = [[act("x = ocr('a.png')\nprint(x)"), act("x = 'there'")], [act("final_answer(x)"), GOOD]]
+    llm = ScriptedLLM(lambda m, n, s: said[sum(x.role == "assistant" for x in m)])
+    async with sandbox(Kills()) as box:
+        await run_tasks(
+            [task()], agent(llm, box, record, n=2, judge=pick(0)), record, llm,
+            purpose="explore", iteration=0, in_flight=1, progress=Silent(), stage="explore",
+        )  # fmt: skip
+    tree = record.trajectory("explore.0.t1")
+    assert len(killed) == 1
+    assert [c.observation.outcome for c in tree.steps[0].candidates] == ["ok", "ok"]
+    assert (tree.end.state, tree.end.answer) == ("answered", "here")

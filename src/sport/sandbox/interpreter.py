@@ -92,6 +92,8 @@ class ForkedInterpreter:
         step = Step(self._turn, answers, self._box.house.desk, self._box.house.limits, notes)
         try:
             observation = await step.run(code, seed)
+            if observation.outcome == "died" and self._box.house.zygote.dead:
+                raise SandboxError(f"box {self._box.name!r}: the whole sandbox died, and this code with it")
         except BaseException:  # cancelled, or broken: what the process holds now is nobody's state
             self._lost = True
             self._turn.process.signal(signal.SIGKILL)

@@ -117,7 +117,9 @@ class Zygote:
     @property
     def dead(self) -> bool:
         """Whether it was started and has ended by itself since: the kernel may pick it when memory runs out."""
-        return self._process is not None and self._listening is not None and self._listening.done()
+        if self._process is None or self._listening is None:
+            return False
+        return self._listening.done() or self._process.poll() is not None  # its boxes' end may be heard of first
 
     @property
     def pid(self) -> int:
