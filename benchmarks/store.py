@@ -1,9 +1,9 @@
 """The store at scale: ``python benchmarks/store.py [--candidates 1000000] [--json OUT]``.
 
 Trajectories of five steps of five candidates are written as an exploration writes them, one commit after another, until
-there are so many candidates. Every thousandth step is timed as it is in a run, each of its commits by itself; the rest
-goes in without waiting for the disk, since a million candidates at its pace take hours. Then a run that was stopped
-there is looked at as ``--resume`` does and as the report does.
+there are so many candidates. One trajectory in 200 is written as in a run, each of its commits timed by itself; the
+rest goes in without waiting for the disk. Then a run that was stopped there is looked at as ``--resume`` does and as
+the report does.
 
 - commit: one of the two commits of a step that wait for the disk (sampled: what was paid for; decided: the verdict)
 - note: one of its others (asked, each observation), which cost nothing to do again and go to disk with the next commit
@@ -23,7 +23,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,9 @@ from sport.store import Store
 from sport.types import Action, CallRecord, Candidate, End, Observation, Step, Task, ToolCall, ToolResult, Verdict
 
 STEPS, N = 5, 5
-EVERY = 1000  # steps between two that are timed
+EVERY = 200  # trajectories, of which one is timed
 OPEN = 32  # trajectories that were under way when the run was stopped
 PAGE = 50
-Do = Callable[[Callable[[], None]], None]
 GOALS = {"commit_p50_ms": 5.0, "resume_s": 2.0, "page_ms": 100.0}
 
 
@@ -67,63 +65,51 @@ def observation(number: int, index: int) -> Observation:
 
 
 class Writer:
-    """Writes trajectories through the store's own methods and times some of their commits."""
+    """Writes trajectories through the store's own methods. ``commits`` and ``notes``: seconds that some writes took."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._steps = 0
         self.commits: list[float] = []
         self.notes: list[float] = []
 
     def trajectory(self, number: int, ends: bool = True) -> None:
         """One task and its tree; without its end, the last step stays undecided."""
+        if number % EVERY == 0:
+            self._write(number, ends, self.commits, self.notes)
+        else:
+            with hasty(self._store):
+                self._write(number, ends, [], [])
+
+    def _write(self, number: int, ends: bool, commits: list[float], notes: list[float]) -> None:
         task = Task(id=f"t{number:07d}", query=f"What does item {number} cost?")
         name = f"explore.1.{task.id}"
+        # durable and not timed: it brings to disk what was written without waiting; commits below must not pay for that
         self._store.add_task(task, None, split="explore", iteration=1, ordinal=number)
         self._store.begin(name, task.id, "explore", 1, number)
         for index in range(STEPS):
-            self._step(name, number, index, decide=ends or index + 1 < STEPS)
+            some = candidates(number, index)
+            seen = [one.model_copy(update={"observation": observation(number, one.index)}) for one in some]
+            notes.append(seconds(self._store.asked, name, index))
+            commits.append(seconds(self._store.sampled, name, index, some))
+            notes += [seconds(self._store.observed, name, index, one.index, one.observation) for one in seen]
+            if ends or index + 1 < STEPS:
+                verdict = Verdict(best=0, reason="It looked.", critic="none")
+                step = Step(index=index, candidates=tuple(seen), verdict=verdict)
+                commits.append(seconds(self._store.decided, name, step))
         if ends:
             self._store.ended(name, End(state="answered", answer=str(number)))
 
-    def _step(self, name: str, number: int, index: int, decide: bool) -> None:
-        self._steps += 1
-        some = candidates(number, index)
-        seen = [one.model_copy(update={"observation": observation(number, one.index)}) for one in some]
-        with self._pace(timed=self._steps % EVERY == 0) as (commit, note):
-            note(lambda: self._store.asked(name, index))
-            commit(lambda: self._store.sampled(name, index, some))
-            for one in seen:
-                assert one.observation is not None
-                note(partial(self._store.observed, name, index, one.index, one.observation))
-            if decide:
-                verdict = Verdict(best=0, reason="It looked.", critic="none")
-                step = Step(index=index, candidates=tuple(seen), verdict=verdict)
-                commit(lambda: self._store.decided(name, step))
 
-    @contextmanager
-    def _pace(self, *, timed: bool) -> Iterator[tuple[Do, Do]]:
-        """How to commit and how to note: timed and as a run does, or fast."""
-        if not timed:
-            yield _just, _just
-        else:
-            with durable(self._store):
-                yield partial(_timed, self.commits), partial(_timed, self.notes)
-
-
-def _just(write: Callable[[], None]) -> None:
-    write()
-
-
-def _timed(times: list[float], write: Callable[[], None]) -> None:
+def seconds(write: Callable[..., None], *given: Any) -> float:
+    """What a call takes."""
     began = time.perf_counter()
-    write()
-    times.append(time.perf_counter() - began)
+    write(*given)
+    return time.perf_counter() - began
 
 
 @contextmanager
 def hasty(store: Store) -> Iterator[None]:
-    """Inside, no commit waits for the disk, which no run does; but where :func:`durable` says so."""
+    """Inside, no commit waits for the disk, which no run does."""
     database = store._database
     plain = database.transaction
 
@@ -137,26 +123,13 @@ def hasty(store: Store) -> Iterator[None]:
         del database.transaction
 
 
-@contextmanager
-def durable(store: Store) -> Iterator[None]:
-    """Inside, commits wait for the disk where they do in a run."""
-    database = store._database
-    fast = database.transaction
-    del database.transaction
-    try:
-        yield
-    finally:
-        database.transaction = fast  # type: ignore[method-assign]
-
-
 def filled(folder: Path, wanted: int) -> tuple[list[float], list[float]]:
     """Write the run; times of commits and of notes, in seconds."""
     count = max(PAGE, wanted // (STEPS * N))
     with Store.create(folder, Config(name="large")) as store:
         writer = Writer(store)
-        with hasty(store):
-            for number in track(range(count), "writing", console=Console(stderr=True)):
-                writer.trajectory(number, ends=number < count - OPEN)
+        for number in track(range(count), "writing", console=Console(stderr=True)):
+            writer.trajectory(number, ends=number < count - OPEN)
         store.set_state("stopped")
     return writer.commits, writer.notes
 
