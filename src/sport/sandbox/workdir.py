@@ -140,7 +140,7 @@ def list_files(directory: Path, caps: Caps = CAPS) -> Listing:
             raise TreeTooLarge(f"more than {caps.files} files")
         if total > caps.tree_bytes:
             raise TreeTooLarge(f"more than {caps.tree_bytes >> 20} MiB")
-        if stat.S_ISREG(info.st_mode) and not f"/{path}".count("/."):
+        if stat.S_ISREG(info.st_mode) and "/." not in f"/{path}":
             found[path] = (info.st_size, info.st_mtime_ns, info.st_ino)
     return found
 
