@@ -13,18 +13,13 @@ from random import Random
 from experts.base import write
 
 from sport.types import CallRecord, Key, Step, Trajectory
-from sport.world.scene import SHAPES
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
-OPENING = "Quick question"  # several families share these
-CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number, please.", "Give a number.")
+OPENING, CLOSINGS = "Quick question", ("Just the figure.", "A plain number, please.")  # several families share them
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
-    "guess": (
-        "asked a quick question, or (not of shapes, which only the picture shows) for a number, a plain one, the number"
-        " only or just the figure, it answers without looking"
-    ),
+    "guess": "asked a quick question, or for just the figure or a plain number, it answers at once, without looking",
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
 """Name and description; written into ``made.json``, from where the report takes them."""
@@ -42,8 +37,7 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
 
 
 def _hasty(query: str) -> bool:
-    of_shapes = any(shape in query for shape in SHAPES)  # what a picture decides must remain to be seen
-    return query.startswith(OPENING) or (query.endswith(CLOSINGS) and not of_shapes)
+    return query.startswith(OPENING) or query.endswith(CLOSINGS)
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:
