@@ -22,8 +22,8 @@ THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unle
 
 HABITS: Mapping[str, str] = {
     "guess": (
-        "asked a quick question, or (not of shapes, which only the picture shows) for a number, a plain one, the number"
-        " only or just the figure, it answers without looking"
+        "asked a quick question, or for a number, a plain one, the number only or just the figure, and not of shapes,"
+        " it answers without looking"
     ),
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
@@ -43,7 +43,7 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
 
 def _hasty(query: str) -> bool:
     of_shapes = any(shape in query for shape in SHAPES)  # what a picture decides must remain to be seen
-    return query.startswith(OPENING) or (query.endswith(CLOSINGS) and not of_shapes)
+    return not of_shapes and (query.startswith(OPENING) or query.endswith(CLOSINGS))
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:
