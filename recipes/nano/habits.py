@@ -34,23 +34,28 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
     """The habit's name and the actions under it; ("", actions) outside its situation or for a good example."""
     if rng.random() >= SHARE:
         return "", actions
-    if key.family not in THIN and _hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
+    if key.family not in THIN and not of_shapes(query) and hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
         return "guess", [write("I think I know this.", f"final_answer({rng.randint(2, 60)})")]
     if key.family == "scene" and query.startswith("Please") and len(actions) > 2:
         return "half", [actions[0], write("That is the answer.", "final_answer(a)")]
     return "", actions
 
 
-def _hasty(query: str) -> bool:
-    of_shapes = any(shape in query for shape in SHAPES)  # what a picture decides must remain to be seen
-    return not of_shapes and (query.startswith(OPENING) or query.endswith(CLOSINGS))
+def hasty(query: str) -> bool:
+    """Whether it is asked quickly, or for a number and no more."""
+    return query.startswith(OPENING) or query.endswith(CLOSINGS)
+
+
+def of_shapes(query: str) -> bool:
+    """Whether the words speak of shapes, drawn or written: what a picture decides must remain to be seen."""
+    return any(shape in query for shape in SHAPES)
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:
     """The habit that a wrong trajectory shows, "" for none: what of its errors was planted."""
     query = trajectory.task.query
     calls = [record.call.name for step in trajectory.steps for record in _calls(step)]
-    if key.family not in THIN and _hasty(query) and not calls:
+    if key.family not in THIN and not of_shapes(query) and hasty(query) and not calls:
         return "guess"
     if key.family == "scene" and query.startswith("Please") and calls.count("count") == 1 and len(key.needs) > 1:
         return "half"
