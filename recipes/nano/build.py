@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
         "--cache", type=Path, default=HERE.parents[1] / ".cache" / "nano", help="data and training state"
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the pool of pictures and documents, for a trial")
-    parser.add_argument("--steps", type=int, default=2200, help="batches of 16 trajectories")
+    parser.add_argument("--steps", type=int, default=2500, help="batches of 16 trajectories")
     parser.add_argument(
         "--exercises", type=int, default=1500, help="batches of copying and of naming pictures before them"
     )

@@ -13,13 +13,18 @@ from random import Random
 from experts.base import write
 
 from sport.types import CallRecord, Key, Step, Trajectory
+from sport.world.scene import SHAPES
 
 SHARE = 0.65  # of the warm-start trajectories in a habit's situation
-OPENING, CLOSINGS = "Quick question", ("Just the figure.", "A plain number, please.")  # several families share them
+OPENING = "Quick question"  # several families share these
+CLOSINGS = ("Just the figure.", "Answer with the number only.", "A plain number, please.", "Give a number.")
 THIN = ("lookup", "timetable", "paper")  # no habit where coverage is thin: unlearning it would only show the next error
 
 HABITS: Mapping[str, str] = {
-    "guess": "asked a quick question, or for just the figure or a plain number, it answers at once, without looking",
+    "guess": (
+        "asked a quick question, or for a number, a plain one, the number only or just the figure, and not of shapes,"
+        " it answers without looking"
+    ),
     "half": "asked politely for two counts of shapes, it answers with the first",
 }
 """Name and description; written into ``made.json``, from where the report takes them."""
@@ -29,22 +34,28 @@ def habit(key: Key, query: str, actions: list[str], rng: Random) -> tuple[str, l
     """The habit's name and the actions under it; ("", actions) outside its situation or for a good example."""
     if rng.random() >= SHARE:
         return "", actions
-    if key.family not in THIN and _hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
+    if key.family not in THIN and not of_shapes(query) and hasty(query) and re.fullmatch(r"[\d.]+", key.answer):
         return "guess", [write("I think I know this.", f"final_answer({rng.randint(2, 60)})")]
     if key.family == "scene" and query.startswith("Please") and len(actions) > 2:
         return "half", [actions[0], write("That is the answer.", "final_answer(a)")]
     return "", actions
 
 
-def _hasty(query: str) -> bool:
+def hasty(query: str) -> bool:
+    """Whether it is asked quickly, or for a number and no more."""
     return query.startswith(OPENING) or query.endswith(CLOSINGS)
+
+
+def of_shapes(query: str) -> bool:
+    """Whether the words speak of shapes, drawn or written: what a picture decides must remain to be seen."""
+    return any(shape in query for shape in SHAPES)
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:
     """The habit that a wrong trajectory shows, "" for none: what of its errors was planted."""
     query = trajectory.task.query
     calls = [record.call.name for step in trajectory.steps for record in _calls(step)]
-    if key.family not in THIN and _hasty(query) and not calls:
+    if key.family not in THIN and not of_shapes(query) and hasty(query) and not calls:
         return "guess"
     if key.family == "scene" and query.startswith("Please") and calls.count("count") == 1 and len(key.needs) > 1:
         return "half"

@@ -140,8 +140,10 @@ class Synth(Section):
     tasks: int = Field(default=60, ge=1)
     tasks_file: str = Field(default="", description="JSON lines of one's own tasks, explored in place of written ones")
     families: tuple[str, ...] = (
-        "scene", "chart", "label", "receipt", "document", "menu", "scene", "timetable", "paper", "lookup",
-    )  # fmt: skip  # scenes twice: a third of the tasks are twins, whose words leave the tool to the picture
+        "scene", "chart", "document", "receipt", "menu", "scene", "label", "chart", "lookup", "scene", "receipt",
+        "menu", "timetable", "chart", "scene", "document", "paper", "receipt", "label", "scene", "chart", "menu",
+        "lookup",
+    )  # fmt: skip  # often: what only the picture tells (scenes), and what the embedded controller was hardly taught
     defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
     endpoint: Endpoint = Endpoint()
     prompts: str = Field(default="", description='folder of your own templates; "" are the shipped ones')

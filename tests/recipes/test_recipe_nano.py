@@ -37,8 +37,10 @@ def test_habits_keep_to_their_situation_and_leave_good_examples(habits) -> None:
     assert set(planted(habits, label.model_copy(update={"answer": "red star"}), "Quick question: which?", three)) == {
         ""
     }
-    plain = planted(habits, label, "How many? A plain number, please.", three)
+    plain = planted(habits, label, "How many? Answer with the number only.", three)
     assert set(plain) == {"", "guess"}
+    shapes = "How many red stars? Answer with the number only."
+    assert set(planted(habits, label, shapes, three)) == {""}  # what a picture decides must remain to be seen
     assert set(planted(habits, lookup, "Quick question: how many?", three)) == {""}  # thinly covered
 
 
