@@ -140,9 +140,9 @@ class Synth(Section):
     tasks: int = Field(default=60, ge=1)
     tasks_file: str = Field(default="", description="JSON lines of one's own tasks, explored in place of written ones")
     families: tuple[str, ...] = (
-        "scene", "chart", "document", "receipt", "menu", "scene", "label", "chart", "lookup", "scene", "receipt",
-        "menu", "timetable", "chart", "scene", "document", "paper", "receipt", "label", "scene", "chart", "menu",
-        "lookup",
+        "scene", "receipt", "document", "chart", "menu", "scene", "receipt", "label", "scene", "receipt",
+        "chart", "menu", "lookup", "scene", "receipt", "paper", "chart", "timetable", "scene", "receipt",
+        "label", "menu", "receipt",
     )  # fmt: skip  # often: what only the picture tells (scenes), and what the embedded controller was hardly taught
     defects: float = Field(default=0.25, ge=0, lt=1, description="share of queries that are spoilt on purpose")
     endpoint: Endpoint = Endpoint()
