@@ -123,6 +123,14 @@ def test_a_spoilt_task_has_no_answer(name: str, defect: str, monkeypatch) -> Non
         assert drawn.kind in DEPTHS
 
 
+def test_of_a_chart_that_shows_its_whole_theme_a_name_of_another_is_asked() -> None:
+    pieces = (chart.Charts().paint("explore", Random(seed), "visits") for seed in range(200))
+    whole = next(piece for piece in pieces if len(piece.facts["values"]) == 7)
+    asked = chart.Charts().ask_absent(whole, "explore", Random(0))
+    assert asked.slots["a"] not in whole.facts["values"]
+    assert asked.answer == ""
+
+
 def test_a_mismatched_file_is_of_a_family_that_cannot_answer() -> None:
     for name in ALL:
         names = {family.name for family in strangers(name)}

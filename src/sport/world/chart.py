@@ -168,8 +168,10 @@ class Charts:
         values: dict[str, int] = piece.facts["values"]
         if piece.facts["twin"]:
             return twins.ask_absent(self.name, values, split, rng)
-        a = rng.choice([name for name in THEMES[piece.facts["theme"]][1] if name not in values])
-        return WORDS.question("one", "", (), split, rng, a=a, b="")
+        own = THEMES[piece.facts["theme"]][1]
+        every = [name for _, names in THEMES.values() for name in names]
+        absent = [name for name in own if name not in values] or [name for name in every if name not in values]
+        return WORDS.question("one", "", (), split, rng, a=rng.choice(absent), b="")
 
 
 def _edges(piece: Piece) -> dict[str, str]:
