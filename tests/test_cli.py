@@ -260,7 +260,8 @@ def test_a_run_ends_with_its_figures_and_the_place_of_its_report(tmp_path: Path)
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("small-20")
     shown = [
-        "40.0 [31.0, 50.0] n=100",
+        "40.0 [31.0, 50.0]",
+        "n=100",
         "70.0 [",
         "+30.0",
         "pairs: iteration 1: 0",

@@ -357,9 +357,14 @@ class Metric(Record):
         """One of its numbers as people read it: a share in per cent without the sign, a mean with two decimals."""
         return f"{100 * value:.1f}" if self.unit == "share" else f"{value:.2f}"
 
+    @property
+    def interval(self) -> str:
+        """Value and interval, as tables have them."""
+        return f"{self.show(self.value)} [{self.show(self.low)}, {self.show(self.high)}]"
+
     def __str__(self) -> str:
-        """Value, interval and count, as tables have them."""
-        return f"{self.show(self.value)} [{self.show(self.low)}, {self.show(self.high)}] n={self.n}"
+        """Value, interval and count."""
+        return f"{self.interval} n={self.n}"
 
 
 class Failure(Record):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -55,7 +56,7 @@ def _table(
     split: str, columns: Sequence[tuple[int, dict[str, Metric]]], mark: str, unit: str, *, changes: bool
 ) -> Table:
     """One row a metric, one column an evaluation; the last column is the change in points."""
-    table = Table("metric", title=f"{split}: per cent [95 % interval]")
+    table = Table("metric", title=f"{split}: per cent [95 % interval]", box=box.SIMPLE_HEAD, pad_edge=False)
     for place, (iteration, _) in enumerate(columns):
         table.add_column("before" if changes and place == 0 else f"{unit} {iteration}", justify="right")
     changed = changes and len(columns) > 1
@@ -64,8 +65,12 @@ def _table(
     for name in dict.fromkeys(name for _, metrics in columns for name in metrics):
         found = [metrics.get(name) for _, metrics in columns]
         change = [_change(found[0], found[-1])] if changed else []
-        table.add_row(name + mark, *(str(metric or "-") for metric in found), *change)
+        table.add_row(name + mark, *(_cell(metric) for metric in found), *change)
     return table
+
+
+def _cell(metric: Metric | None) -> str:
+    return "-" if metric is None else f"{metric.interval}\nn={metric.n}"
 
 
 def _change(first: Metric | None, last: Metric | None) -> str:
