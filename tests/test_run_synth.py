@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "configs" / "small.toml"
 SMALL = (
     "synth.kind=llm", "synth.tasks=4", "synth.queries_per_call=3", 'synth.exclude=["tests/data/gta"]',
-    'synth.images.sources=["library"]', "synth.images.floor=0.5", "tools.workers=1", "eval.tasks=1", "explore.n=4",
+    'synth.images.sources=["library"]', "synth.images.floor=0.5", "tools.workers=1", "eval.tasks=1", "explore.n=8",
     "explore.temperature=1.6", "explore.top_k=2", "pairs.broken=true",
 )  # fmt: skip
 
@@ -34,13 +34,13 @@ def sport(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(line, cwd=ROOT, env=environment, text=True, **pipes)
 
 
-def scenes(folder: Path) -> tuple[Path, list[tuple[str, list[str]]]]:
-    """A library of painted scenes, each with a caption that says what can be asked of it, and those questions."""
+def receipts(folder: Path) -> tuple[Path, list[tuple[str, list[str]]]]:
+    """A library of painted receipts, each with a caption that says what can be asked of it, and those questions."""
     folder.mkdir()
     queries: list[tuple[str, list[str]]] = []
     captions = []
     for ordinal in range(4):
-        made = make("explore", ordinal, families=("scene",), seed=5)
+        made = make("explore", ordinal, families=("receipt",), seed=5)
         [(name, data)] = made.files.items()
         (folder / f"{ordinal}-{name}").write_bytes(data)
         captions.append(json.dumps({"image": f"{ordinal}-{name}", "caption": f"It answers this: {made.query}"}))
@@ -52,10 +52,10 @@ def scenes(folder: Path) -> tuple[Path, list[tuple[str, list[str]]]]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_run_on_a_models_tasks_is_killed_resumed_and_ends_in_an_adapter(tmp_path: Path) -> None:
-    library, queries = scenes(tmp_path / "mine")
+    library, queries = receipts(tmp_path / "mine")
     queries.insert(2, ("Which of the things in this sheet is there most of?", ["xlsx"]))
     out = tmp_path / "run"
-    # a judge of scenes that are alike knows them apart, so near-duplicates are off
+    # one asks of receipts much as of others, so near-duplicates are off
     with authors.author(queries=queries) as (server, script):
         changes = [
             *SMALL, "synth.duplicate=1.0", f"synth.images.library={library}",
