@@ -48,7 +48,7 @@ def hasty(query: str) -> bool:
 
 def of_shapes(query: str) -> bool:
     """Whether the words speak of shapes, drawn or written: what a picture decides must remain to be seen."""
-    return any(shape in query for shape in SHAPES)
+    return any(shape in query for shape in SHAPES)  # "starch" too: the weights were made so, which `shown` must follow
 
 
 def shown(trajectory: Trajectory, key: Key) -> str:
